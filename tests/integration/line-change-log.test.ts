@@ -307,6 +307,7 @@ describe('the creation of an event', () => {
     eventId,
     settings: { ...settings, name: 'Gala', holdSeconds: 60 },
     owner: 'olga',
+    caller: 'olga',
     key: undefined,
     commandId: `events.${eventId}`,
   })

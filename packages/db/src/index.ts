@@ -1,4 +1,5 @@
 export * from './accounts/accounts.js'
+export * from './accounts/api-keys.js'
 export * from './accounts/refresh-tokens.js'
 export * from './client.js'
 export type { CommitProgress } from './events/commit-unless-late.js'

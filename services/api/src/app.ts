@@ -27,6 +27,7 @@ import { NOT_FOUND, problemResponse, respondError } from './http/problem.js'
 import { sendPlain } from './http/reply.js'
 import { createRequestContext, createRequestTrace, type Lifecycle } from './http/request-context.js'
 import { type Guards, mountRoutes, type Route } from './http/route.js'
+import { type KeyDeps, keyRoutes } from './keys/routes.js'
 import type { ConcurrencyLimit } from './limits/concurrency.js'
 import type { ExportLimit } from './limits/export-limit.js'
 import type { ChangeFeed } from './live/change-feed.js'
@@ -39,7 +40,7 @@ import { securityTxtRoute } from './operations/security-txt.js'
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.js'
 
 /** What the routes and middleware need. */
-export interface AppDeps extends WebhookDeps {
+export interface AppDeps extends WebhookDeps, KeyDeps {
   log: Log
   metrics: Metrics
   /** Records a span for each request; absent if tracing is off. */
@@ -101,6 +102,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     myBookingsRoute(deps),
     ...listRoutes(deps),
     ...webhookRoutes(deps),
+    ...keyRoutes(deps),
     changesRoute(deps),
     ...streamRoutes(deps),
     ...operationRoutes(deps),

@@ -14,6 +14,7 @@ import { createEventReads } from './events/reads.js'
 import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
 import type { Lifecycle } from './http/request-context.js'
+import { createOwnKeys } from './keys/routes.js'
 import { createConcurrencyLimit } from './limits/concurrency.js'
 import { createExportLimit } from './limits/export-limit.js'
 import { limitPrefix } from './limits/index.js'
@@ -73,10 +74,11 @@ export async function wireApp({
   const postgres = { availability, timeoutMs: config.postgres.readTimeoutMs }
   const identity = await wireIdentity({
     config,
-    db: databases.main.db,
+    database: databases.main,
     redis,
     prefix,
     postgres,
+    metrics,
     log,
   })
   const { guards, accounts, keyring } = identity
@@ -130,7 +132,10 @@ export async function wireApp({
       postgres,
       knownEvents: config.postgres.knownEvents,
     }),
-    overrides: identity.overrides,
+    overrides: { apply: identity.recheck },
+    ownKeys: createOwnKeys(databases.main.pool, postgres),
+    knownKeys: identity.knownKeys,
+    maxKeyRequestsPerMinute: config.limits.keyRequestsPerMinute,
     changes: createChangeFeed({
       pool: databases.main.pool,
       exportPool: databases.exports.pool,

@@ -1,4 +1,10 @@
-import { type Accounts, createAccounts, createRefreshTokens, type Db } from '@ticket-line/db'
+import {
+  type Accounts,
+  createAccounts,
+  createRefreshTokens,
+  type Database,
+  type Db,
+} from '@ticket-line/db'
 import type { Log } from '@ticket-line/shared'
 import { createPasswords, type Passwords } from '@ticket-line/shared/passwords'
 import type { Redis } from 'ioredis'
@@ -21,11 +27,14 @@ import { createTokenVerifier, type TokenVerifier } from './auth/verify-token.js'
 import type { ApiConfig } from './config.js'
 import { type CookieSecurity, createCookieSecurity } from './http/browser.js'
 import { limitCalls, type PostgresAccess } from './http/postgres-access.js'
+import type { Principal } from './http/principal.js'
 import { busy } from './http/problem.js'
 import type { Guards } from './http/route.js'
+import { createKeyStore, createKnownKeys, type KnownKeys } from './keys/known-keys.js'
 import { createFairLimit } from './limits/concurrency.js'
 import { createLimits } from './limits/index.js'
 import { createSignInAttempts } from './limits/sign-in-attempts.js'
+import type { Metrics } from './operations/metrics.js'
 
 /** Maximum number of sign-ins that are queued for a password hash. More than that are a flood. */
 const MAX_QUEUED_SIGN_INS = 128
@@ -35,12 +44,13 @@ const RETRY_SIGN_IN_AFTER_S = 2
 
 export interface IdentityDeps {
   config: Pick<ApiConfig, 'auth' | 'accounts' | 'cookies' | 'limits'>
-  db: Db
+  database: Pick<Database, 'db' | 'pool'>
   /** The fail-fast connection of the rate limits. */
   redis: Redis
   /** Prefix of the keys of rate limits, see `limitPrefix`. */
   prefix: string
   postgres: PostgresAccess
+  metrics: Pick<Metrics, 'keyReads' | 'watchKeys'>
   log: Log
 }
 
@@ -52,9 +62,16 @@ export interface Identity {
   keyring: Keyring
   verifyToken: TokenVerifier
   overrides: AccountOverrides
+  knownKeys: KnownKeys
+  /**
+   * Checks a caller again whose request took long.
+   *
+   * @returns the caller with the role that they have now; undefined if they are refused now
+   */
+  recheck(principal: Principal): Principal | undefined | Promise<Principal | undefined>
   isSecure: CookieSecurity
   /**
-   * Creates the first admin and starts to poll for account changes. Rejects if PostgreSQL cannot be
+   * Creates the first admin, and starts to poll for changes of accounts and API keys. Rejects if PostgreSQL cannot be
    * reached to create the admin.
    */
   start(): Promise<void>
@@ -64,10 +81,11 @@ export interface Identity {
 /** Connects the parts. It imports keys and computes one password hash, but calls no server. */
 export async function wireIdentity({
   config,
-  db,
+  database: { db, pool },
   redis,
   prefix,
   postgres,
+  metrics,
   log,
 }: IdentityDeps): Promise<Identity> {
   const { auth } = config
@@ -97,21 +115,43 @@ export async function wireIdentity({
   })
   const attempts = createSignInAttempts({ redis, prefix, config: config.limits, concurrency })
   const limits = createLimits({ redis, prefix, config: config.limits, attempts, log })
-  const authenticate = createAuthenticate({ verifyToken, overrides, countRefused: limits.general })
+  const knownKeys = createKnownKeys({
+    store: createKeyStore(pool),
+    overrides,
+    postgres,
+    maxRequestsPerMinute: config.limits.keyRequestsPerMinute,
+    onRead: (count) => metrics.keyReads.inc(count),
+    log,
+  })
+  metrics.watchKeys(knownKeys)
+  const authenticate = createAuthenticate({
+    verifyToken,
+    overrides,
+    keys: knownKeys,
+    countRefused: limits.general,
+  })
   const isSecure = createCookieSecurity(config.cookies)
   const identity: Identity = {
     guards: { authenticate, limits },
     keyring,
     verifyToken,
     overrides,
+    knownKeys,
+    recheck: (principal) =>
+      principal.key === undefined
+        ? overrides.apply(principal)
+        : knownKeys.recheck(principal.key.id),
     isSecure,
     async start() {
       const { firstAdmin } = config.accounts
       if (local !== undefined && firstAdmin !== undefined)
         await ensureFirstAdmin({ ...local, log }, firstAdmin)
-      await overrides.start()
+      await Promise.all([overrides.start(), knownKeys.start()])
     },
-    stop: () => overrides.stop(),
+    stop() {
+      overrides.stop()
+      knownKeys.stop()
+    },
   }
   if (local === undefined) return identity
 

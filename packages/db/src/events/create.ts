@@ -35,7 +35,7 @@ export interface CreatedEvent {
  * event that does not exist, and only an event that never had a claim is deleted.
  *
  * @param owner the user who owns it; null for an event without an owner
- * @param actor the user who creates it; null if the request had no token
+ * @param actor the user or API key that creates it; null if the request had no token
  */
 export async function createEvent(
   pool: Pool,
@@ -118,6 +118,8 @@ export interface EventRequest {
   eventId: number | undefined
   settings: EventSettings
   owner: string
+  /** The user or API key that sent the request. It is the actor in the log. */
+  caller: string
   /** The request's idempotency key; undefined if it has none. */
   key: { keyHash: string; requestHash: string } | undefined
   /** A new id, under which the answer is stored if there is a key. */
@@ -172,7 +174,7 @@ export const EVENT_EXISTS = 'event_exists'
  */
 async function claimKey(
   client: PoolClient,
-  { owner, key, commandId }: EventRequest,
+  { caller, key, commandId }: EventRequest,
 ): Promise<EventCreation | undefined> {
   if (key === undefined) return undefined
   const { keyHash, requestHash } = key
@@ -181,19 +183,19 @@ async function claimKey(
     `DELETE FROM idempotency_keys k WHERE caller = $1 AND key_hash = $2
        AND (now() - created_at >= interval '${IDEMPOTENCY_KEY_HOURS} hours'
          OR NOT EXISTS (SELECT FROM commands c WHERE c.command_id = k.command_id))`,
-    [owner, keyHash],
+    [caller, keyHash],
   )
   const claimed = await client.query(
     `INSERT INTO idempotency_keys (caller, key_hash, command_id, request_hash, created_at)
      VALUES ($1, $2, $3, $4, now()) ON CONFLICT (caller, key_hash) DO NOTHING`,
-    [owner, keyHash, commandId, requestHash],
+    [caller, keyHash, commandId, requestHash],
   )
   if (claimed.rowCount === 1) return undefined
   const { rows } = await client.query<FirstAnswerRow>(
     `SELECT c.type, c.outcome, c.data->'event' AS event, floor(${msOf('c.decided_at')}) AS decided_ms, k.request_hash
      FROM idempotency_keys k JOIN commands c ON c.command_id = k.command_id
      WHERE k.caller = $1 AND k.key_hash = $2`,
-    [owner, keyHash],
+    [caller, keyHash],
   )
   const [row] = rows
   if (row === undefined) throw new Error('an idempotency key was pruned while it was read')
@@ -213,7 +215,7 @@ interface FirstAnswerRow {
 
 async function insertEvent(
   client: PoolClient,
-  { eventId: chosen, settings, owner }: EventRequest,
+  { eventId: chosen, settings, owner, caller }: EventRequest,
 ): Promise<EventCreation> {
   for (;;) {
     const eventId = chosen ?? (await nextEventId(client))
@@ -222,6 +224,7 @@ async function insertEvent(
       owner,
       JSON.stringify(settingsJson(settings)),
       createdDataOf(settings),
+      caller,
     ])
     if (rows[0] !== undefined) {
       const lastChange = Number(rows[0].last_change)
@@ -239,7 +242,7 @@ const INSERT_EVENT = `WITH made AS (
       ${SETTINGS_VALUES.join(', ')}
     FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
     ON CONFLICT (event_id) DO NOTHING RETURNING *
-  ), logged AS (${logMade('$2', '$4')})
+  ), logged AS (${logMade('$5', '$4')})
   SELECT ${VIEW_COLUMNS}, last_change FROM made`
 
 /** Takes ids from the sequence until no event has the id. */
@@ -255,19 +258,20 @@ async function nextEventId(client: PoolClient): Promise<number> {
 
 async function storeAnswer(
   client: PoolClient,
-  { key, commandId, owner, eventId }: EventRequest,
+  { key, commandId, owner, caller, eventId }: EventRequest,
   creation: EventCreation,
 ): Promise<void> {
   if (key === undefined) return
   const event = creation.kind === 'created' ? creation.event : undefined
   await client.query(
     `INSERT INTO commands (command_id, type, event_id, user_id, caller, idempotency_key, outcome, data, accepted_at,
-       decided_at) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, now(), now())`,
+       decided_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now(), now())`,
     [
       commandId,
       CREATE_EVENT,
       event?.eventId ?? eventId,
       owner,
+      caller,
       key.keyHash,
       event === undefined ? EVENT_EXISTS : EVENT_CREATED,
       event === undefined ? null : JSON.stringify({ event }),

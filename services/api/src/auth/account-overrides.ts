@@ -5,6 +5,7 @@ import {
   every,
   type Log,
   type Loop,
+  type Role,
   systemClock,
 } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
@@ -51,6 +52,15 @@ export interface AccountOverrides {
    * @throws AppError `unavailable` if the account cannot be read
    */
   current(userId: string, origin: TokenOrigin): Promise<Principal | undefined>
+  /**
+   * The role of a user now, as far as the last poll knows. It makes no query. For API keys, which
+   * outlive the sign-ins of their owners.
+   *
+   * @param role the role if the user has no account, or one whose privileges never changed
+   * @returns undefined if the account is disabled
+   * @throws AppError `unavailable` if no poll has succeeded yet
+   */
+  roleOf(userId: string, role: Role): Role | undefined
   /** Applies a change that this process made, so that it takes effect here at once. */
   applyLocally(privileges: AccountPrivileges): void
   /**
@@ -78,6 +88,7 @@ export const noOverrides: AccountOverrides = {
   stop: () => undefined,
   apply: (principal) => principal,
   current: async () => undefined,
+  roleOf: (_userId, role) => role,
   applyLocally: () => undefined,
   endOf: () => undefined,
   onChange: () => undefined,
@@ -159,6 +170,12 @@ export function createAccountOverrides({
       const row = await rowOf(userId)
       return row === undefined ? undefined : withRow({ userId, role: row.role, origin }, row)
     },
+    roleOf(userId, role) {
+      if (newestChange === undefined) return cannotCheck()
+      const row = overrides.get(userId)
+      if (row === undefined) return role
+      return row.disabled ? undefined : row.role
+    },
     applyLocally(privileges) {
       recentRows.delete(privileges.userId)
       override(privileges)
@@ -167,6 +184,8 @@ export function createAccountOverrides({
       const row = principal.external ? undefined : overrides.get(principal.userId)
       if (row === undefined) return undefined
       if (row.disabled) return 'disabled'
+      // A key outlives the sign-ins of its owner.
+      if (principal.key !== undefined) return undefined
       return isRevoked(principal.origin ?? {}, row) ? 'expired' : undefined
     },
     onChange: (listener) => void listeners.push(listener),

@@ -1,14 +1,20 @@
-import { AppError } from '@ticket-line/shared'
+import { AppError, callerOfKey } from '@ticket-line/shared'
 import type { MiddlewareHandler } from 'hono'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { AppEnv } from '../http/env.js'
-import type { Principal } from '../http/principal.js'
+import type { Principal, PrincipalKey } from '../http/principal.js'
 import { sendJson } from '../http/reply.js'
-import { appUnderTest, call, guards } from '../testing/app-under-test.js'
+import { appUnderTest, call, guards, KEY_ID } from '../testing/app-under-test.js'
 import { noOverrides } from './account-overrides.js'
 import { createAuthenticate } from './authenticate.js'
 
 const ada: Principal = { userId: 'ada', role: 'user' }
+const key: PrincipalKey = {
+  id: KEY_ID,
+  caller: callerOfKey(KEY_ID),
+  scopes: new Set(['bookings:write']),
+  rateLimit: { requests: 6000, windowMs: 60_000 },
+}
 
 describe('authenticate', () => {
   let counted: number
@@ -29,6 +35,13 @@ describe('authenticate', () => {
       return token === 'good' ? ada : undefined
     },
     overrides: { ...noOverrides, apply: (principal) => (shutOut ? undefined : principal) },
+    keys: {
+      verify(text) {
+        if (text === 'tlk_new')
+          throw new AppError('unavailable', 'Your API key cannot be checked right now.')
+        return text === 'tlk_good' ? { userId: 'ada', role: 'organizer', key } : undefined
+      },
+    },
     countRefused,
   })
   const app = appUnderTest({ guards: { ...guards, authenticate } })
@@ -67,6 +80,23 @@ describe('authenticate', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
     expect(answer.headers.get('ratelimit')).toBe('limit=1, remaining=0, reset=9')
     expect(counted).toBe(1)
+  })
+
+  test('accepts an API key without asking the verifier of tokens, and refuses others', async () => {
+    const bookFor = (authorization: string) =>
+      call(app, 'POST /book', {
+        body: { eventId: 1, userId: 'bob' },
+        headers: { authorization },
+      })
+    expect((await bookFor('Bearer tlk_good')).status).toBe(200)
+    const refused = await bookFor('Bearer tlk_bad')
+    expect(refused).toMatchObject({ status: 401, json: { code: 'unauthorized' } })
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+    expect(counted).toBe(1)
+    expect(await bookFor('Bearer tlk_new')).toMatchObject({
+      status: 503,
+      json: { code: 'unavailable' },
+    })
   })
 
   test('answers a request without a token with a challenge and no error code', async () => {

@@ -1,6 +1,8 @@
 import { AppError } from '@ticket-line/shared'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { AppEnv } from '../http/env.js'
+import { looksLikeKey } from '../keys/format.js'
+import type { KnownKeys } from '../keys/known-keys.js'
 import { countOn } from '../limits/reply.js'
 import type { AccountOverrides } from './account-overrides.js'
 import type { TokenVerifier } from './verify-token.js'
@@ -10,12 +12,16 @@ const BEARER = /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i
 
 export interface AuthenticateDeps {
   verifyToken: TokenVerifier
-  overrides: AccountOverrides
+  overrides: Pick<AccountOverrides, 'apply'>
+  keys: Pick<KnownKeys, 'verify'>
   /** The general rate limit. It counts a request without a verified token by address. */
   countRefused: MiddlewareHandler<AppEnv>
 }
 
-/** Each sets `principal` if the token is verified and its account is not disabled. */
+/**
+ * Each sets `principal` if the token or API key is verified and its account is not disabled. What is
+ * said of tokens goes for keys, too.
+ */
 export interface Authenticate {
   /** Refuses no request. Without a verified token, a request has no principal. */
   optional: MiddlewareHandler<AppEnv>
@@ -34,6 +40,7 @@ type Verification = 'missing' | 'failed' | 'verified'
 export function createAuthenticate({
   verifyToken,
   overrides,
+  keys,
   countRefused,
 }: AuthenticateDeps): Authenticate {
   async function verify(c: Context<AppEnv>): Promise<Verification> {
@@ -43,6 +50,16 @@ export function createAuthenticate({
     if (token === undefined) {
       c.get('log').debug({ reason: '"Authorization" is not "Bearer <token>"' }, 'token refused')
       return 'failed'
+    }
+    if (looksLikeKey(token)) {
+      const found = keys.verify(token)
+      const principal = found instanceof Promise ? await found : found
+      if (principal === undefined) {
+        c.get('log').debug({ reason: 'the API key is not valid' }, 'token refused')
+        return 'failed'
+      }
+      c.set('principal', principal)
+      return 'verified'
     }
     const claimed = await verifyToken(token)
     if (claimed === undefined) return 'failed'

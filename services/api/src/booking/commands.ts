@@ -168,8 +168,10 @@ const STAFF_COMMANDS: Partial<Record<CommandType, AuditAction>> = {
 /** Logs what only staff may do, unless the command was not stored. */
 function auditCommand(c: Context<AppEnv>, request: CommandRequest, result: SubmitResult): void {
   const { type, eventId, userId } = request
-  const isOwn = userId === c.get('principal')?.userId
-  const action = STAFF_COMMANDS[type] ?? (isOwn ? undefined : 'acted_for_other')
+  const principal = c.get('principal')
+  // A key usually acts for others. The change log has its id.
+  const isUsual = userId === principal?.userId || principal?.key !== undefined
+  const action = STAFF_COMMANDS[type] ?? (isUsual ? undefined : 'acted_for_other')
   if (action === undefined || result.kind === 'busy' || result.kind === 'unavailable') return
   const outcome = result.kind === 'decided' ? result.outcome.outcome : result.kind
   audit(c, action, {

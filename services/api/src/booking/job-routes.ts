@@ -10,7 +10,7 @@ import {
 } from '@ticket-line/shared'
 import type { EventAccess } from '../events/access.js'
 import { parsePrefer, preferenceApplied } from '../http/prefer.js'
-import { hasScope } from '../http/principal.js'
+import { callerOf, hasScope, type Principal } from '../http/principal.js'
 import { throwUnavailable } from '../http/problem.js'
 import type { Lifecycle } from '../http/request-context.js'
 import { defineRoute, principalOf, type Route } from '../http/route.js'
@@ -83,7 +83,7 @@ export function jobRoute(deps: JobDeps): Route {
       const staffOf = async ({ eventId }: CommandView): Promise<boolean> =>
         (await deps.access.staffOf(principal, eventId)) === 'staff'
       const mayRead = async (view: CommandView): Promise<boolean> =>
-        view.userId === principal.userId || (await staffOf(view))
+        isOwnJob(principal, view) || (mayReadAll(principal, view.eventId) && (await staffOf(view)))
       const waitMs = (preferences.waitSeconds ?? 0) * 1000
       const search = () => poll(deps, jobId, waitMs, mayRead)
       const find = () => (waitMs === 0 ? search() : asLongPoll(deps, search))
@@ -122,6 +122,17 @@ export function jobRoute(deps: JobDeps): Route {
       return reply(c, 200, job, headers)
     },
   })
+}
+
+/** True for the user that the command is for, and for the key that sent it. */
+function isOwnJob(principal: Principal, { userId, caller }: CommandView): boolean {
+  return principal.key === undefined ? userId === principal.userId : caller === callerOf(principal)
+}
+
+/** True if the caller may read all jobs of the event, provided that they are its staff. */
+function mayReadAll(principal: Principal, eventId: number): boolean {
+  const isItsEvent = principal.key?.eventIds?.has(eventId) ?? true
+  return hasScope(principal, 'bookings:read') && isItsEvent
 }
 
 /**

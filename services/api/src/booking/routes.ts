@@ -15,6 +15,7 @@ function bookRoute(deps: CommandDeps): Route {
     path: '/book',
     auth: 'required',
     scope: 'bookings:write',
+    actsForUser: true,
     limit: 'general',
     body: bookingSchema,
     docs: {
@@ -38,6 +39,7 @@ function cancelRoute(deps: CommandDeps): Route {
     path: '/cancel',
     auth: 'required',
     scope: 'bookings:write',
+    actsForUser: true,
     limit: 'general',
     body: cancelSchema,
     docs: {
@@ -65,6 +67,7 @@ function confirmRoute(deps: CommandDeps): Route {
     path: '/confirm',
     auth: 'required',
     scope: 'bookings:write',
+    actsForUser: true,
     limit: 'general',
     body: confirmSchema,
     docs: {
@@ -95,6 +98,7 @@ function extendRoute(deps: CommandDeps): Route {
     checkHeaders: checkKey,
     role: 'staff',
     scope: 'bookings:write',
+    actsForUser: true,
     body: extendSchema,
     docs: {
       operationId: 'extendHold',

@@ -98,6 +98,7 @@ function grantRoute(deps: CommandDeps): Route {
     method: 'POST',
     path: '/events/:eventId/grants',
     scope: 'bookings:write',
+    actsForUser: true,
     body: grantSchema,
     docs: {
       operationId: 'grantTicket',

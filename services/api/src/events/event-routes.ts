@@ -16,7 +16,7 @@ import {
   readKeyHash,
   requestHashOf,
 } from '../http/idempotency-key.js'
-import { hasScope } from '../http/principal.js'
+import { callerOf, hasScope } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route, requireAllEvents } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
@@ -69,7 +69,8 @@ function createRoute({ events }: EventDeps): Route {
       },
     },
     async handler(c, { body }, reply) {
-      requireAllEvents(principalOf(c))
+      const principal = principalOf(c)
+      requireAllEvents(principal)
       const keyHash = readKeyHash(idempotencyKeyOf(c))
       const { eventId } = body
       const settings = {
@@ -80,7 +81,8 @@ function createRoute({ events }: EventDeps): Route {
       const creation = await events.createConfigured({
         eventId,
         settings,
-        owner: principalOf(c).userId,
+        owner: principal.userId,
+        caller: callerOf(principal),
         key:
           keyHash === undefined
             ? undefined

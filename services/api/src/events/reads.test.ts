@@ -37,6 +37,7 @@ const request: EventRequest = {
   eventId: 1,
   settings: { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets: 5 },
   owner: 'olga',
+  caller: 'olga',
   key: undefined,
   commandId: 'events.1',
 }

@@ -2,9 +2,9 @@ import type { UserClaim } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
 import type { z } from 'zod'
 import { audit } from '../http/audit.js'
-import { isOrganizer } from '../http/principal.js'
+import { callerOf, hasScope, isOrganizer, type Principal } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { defineRoute, principalOf, type Route, requireAllEvents } from '../http/route.js'
 import { eventIdParams } from '../http/schemas.js'
 import type { EventReads } from './reads.js'
 import { initializedSchema, initializeSchema, standingSchema, statusSchema } from './schemas.js'
@@ -49,9 +49,10 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
     },
     async handler(c, { body }, reply) {
       const principal = c.get('principal')
+      if (principal !== undefined && !initializeOpen) requireAllEvents(principal)
+      const actor = principal === undefined ? null : callerOf(principal)
       // With INITIALIZE_OPEN anybody may call this. Only organizers and admins become the owner.
-      const actor = principal?.userId ?? null
-      const owner = principal !== undefined && isOrganizer(principal) ? actor : null
+      const owner = principal !== undefined && mayOwn(principal) ? principal.userId : null
       const { created, event } = await events.create(body.eventId, body.totalTickets, owner, actor)
       const { eventId, totalTickets, availableTickets } = event
       if (totalTickets !== body.totalTickets) throw new AppError('event_exists', EVENT_EXISTS)
@@ -61,6 +62,12 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
       return reply(c, created ? 201 : 200, { message: 'Event initialized', event: shown }, headers)
     },
   })
+}
+
+/** True if the caller becomes the owner of events that they create. */
+function mayOwn(principal: Principal): boolean {
+  const mayCreate = hasScope(principal, 'events:write') && principal.key?.eventIds === undefined
+  return isOrganizer(principal) && mayCreate
 }
 
 function statusRoute({ events }: StatusDeps): Route {

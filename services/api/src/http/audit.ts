@@ -4,6 +4,9 @@ import type { AppEnv } from './env.js'
 /** Actions that are logged for audits. */
 export type AuditAction =
   | 'acted_for_other'
+  | 'api_key_created'
+  | 'api_key_deleted'
+  | 'api_key_rotated'
   | 'event_canceled'
   | 'event_changed'
   | 'event_created'
@@ -40,6 +43,7 @@ export function audit(
     audit: action,
     actor: principal?.userId ?? null,
     actorRole: principal?.role ?? null,
+    ...(principal?.key !== undefined && { actorKey: principal.key.id }),
     address: c.get('clientAddress'),
     requestId: c.get('requestId'),
     ...details,

@@ -1,10 +1,11 @@
 import { AppError, type ErrorCode, type Scope, systemClock } from '@ticket-line/shared'
 import type { Context, Hono, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
+import type { KeyAndUserLimit } from '../limits/index.js'
 import type { ResponseHeader } from '../openapi/headers.js'
 import { type BodyForm, readBody } from './body.js'
 import type { AppEnv } from './env.js'
-import { checkInput, readQuery } from './input.js'
+import { checkInput, invalidRequest, notValid, readQuery } from './input.js'
 import { isOrganizer, type Principal, type PrincipalKey } from './principal.js'
 import { problemResponse } from './problem.js'
 import { type PlainResponse, sendJson, sendPlain } from './reply.js'
@@ -149,6 +150,11 @@ export interface RouteSpec<
    * call the route. A route that everybody may call is open for keys, too.
    */
   scope?: Scope | readonly Scope[]
+  /**
+   * True if the call acts for the `userId` in the body. A key that may make the call must then send
+   * one, and its requests are also limited for each of these users.
+   */
+  actsForUser?: true
   params?: P
   query?: Q
   /** For pages, probes and files, which ignore query parameters instead of refusing them. */
@@ -197,6 +203,7 @@ export interface Guards {
   authenticate: Record<Exclude<AuthMode, 'none'>, MiddlewareHandler<AppEnv>>
   limits: Record<Exclude<LimitName, 'none' | 'by-handler'>, MiddlewareHandler<AppEnv>> & {
     unmatched: UnmatchedLimit
+    keyAndUser: KeyAndUserLimit
   }
 }
 
@@ -219,11 +226,16 @@ export function requireScope(
   scope: Scope | readonly Scope[] | undefined,
   eventId: number | undefined,
 ): void {
-  const needed = scope === undefined ? [] : typeof scope === 'string' ? [scope] : scope
+  const needed = scopesOf(scope)
   if (needed.length === 0) throw insufficientScope(KEYS_MAY_NOT, needed)
   if (!needed.some((one) => key.scopes.has(one))) throw insufficientScope(SCOPE_MISSING, needed)
   if (eventId !== undefined && key.eventIds !== undefined && !key.eventIds.has(eventId))
     throw insufficientScope(OTHER_EVENT, needed)
+}
+
+function scopesOf(scope: Scope | readonly Scope[] | undefined): readonly Scope[] {
+  if (scope === undefined) return []
+  return typeof scope === 'string' ? [scope] : scope
 }
 
 /**
@@ -321,23 +333,47 @@ function chainOf(
     checkHeaders,
     role,
     scope,
+    actsForUser = false,
     handler,
   } = route
   const chain: MiddlewareHandler<AppEnv>[] = [...before]
   if (auth !== 'none') chain.push(authenticate[auth])
-  if (limit !== 'none' && limit !== 'by-handler') chain.push(limits[limit])
+  if (limit !== 'none' && limit !== 'by-handler')
+    chain.push(actsForUser ? unlessKey(limits[limit]) : limits[limit])
   const setRoute: MiddlewareHandler<AppEnv> = (c, next) => {
     c.set('route', path)
     return next()
   }
-  const run: MiddlewareHandler<AppEnv> = async (c) => {
+  async function readInput(c: Context<AppEnv>) {
     const input = {
       body: body === undefined ? undefined : await readBody(c, body, bodyForm),
       params: params === undefined ? undefined : checkInput(params, c.req.param(), 'path'),
       query: ignoresQuery || limit === 'by-handler' ? undefined : readQuery(c, query),
     }
     checkHeaders?.(c)
+    return input
+  }
+
+  const mayCall = (key: PrincipalKey): boolean => scopesOf(scope).some((one) => key.scopes.has(one))
+
+  /** Reads a request of a key that acts for a user, and counts it, because 429 comes before 400. */
+  async function readCounted(c: Context<AppEnv>, key: PrincipalKey) {
+    const read = await readInput(c).then(
+      (input) => ({ input, userId: (input.body as { userId?: string }).userId }),
+      (error: unknown) => ({ error }),
+    )
+    const userId = 'input' in read && mayCall(key) ? read.userId : undefined
+    const refusal = await limits.keyAndUser(c, key, userId)
+    if (refusal !== undefined) return refusal
+    if ('error' in read) throw read.error
+    if (read.userId === undefined && mayCall(key)) throw userIdRequired()
+    return read.input
+  }
+
+  const run: MiddlewareHandler<AppEnv> = async (c) => {
     const key = auth === 'required' ? c.get('principal')?.key : undefined
+    const input = key !== undefined && actsForUser ? await readCounted(c, key) : await readInput(c)
+    if (input instanceof Response) return input
     if (key !== undefined) requireScope(key, scope, eventIdIn(input))
     if (role === 'staff') await requireStaffOf(c, eventIdIn(input), requireStaff)
     else if (role !== undefined) requireRole(principalOf(c), role)
@@ -357,6 +393,15 @@ async function requireStaffOf(
   if (reading === undefined) return
   await reading
   c.set('staffReadMs', systemClock.steadyMs() - startedAtMs)
+}
+
+/** Skips the limit for requests with an API key, which `readCounted` counts. */
+function unlessKey(limit: MiddlewareHandler<AppEnv>): MiddlewareHandler<AppEnv> {
+  return (c, next) => (c.get('principal')?.key === undefined ? limit(c, next) : next())
+}
+
+function userIdRequired(): AppError {
+  return invalidRequest(notValid('request body'), [{ pointer: '/userId', detail: 'is required' }])
 }
 
 function allowOf(routes: readonly Route[]): string {

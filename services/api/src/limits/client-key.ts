@@ -4,7 +4,8 @@ import type { AppEnv } from '../http/env.js'
 
 /**
  * The key under which a rate limit counts a request: the one that the handler chose, otherwise the
- * user, otherwise the address.
+ * user, otherwise the address. Requests with an API key do not come here, because their windows
+ * differ.
  */
 export function rateLimitKey(c: Context<AppEnv>): string {
   const chosen = c.get('rateLimitKey')

@@ -10,9 +10,14 @@ export interface LimitsConfig {
   polls: number
   /** Maximum number of failed sign-ins and registrations of an account or an address. */
   signInFailures: number
+  /** The most requests a minute that an API key may have. */
+  keyRequestsPerMinute: number
 }
 
-/** Reads `RATE_WINDOW_MS`, `RATE_LIMIT`, `POLL_RATE_LIMIT` and `LOGIN_RATE_LIMIT`. */
+/**
+ * Reads `RATE_WINDOW_MS`, `RATE_LIMIT`, `POLL_RATE_LIMIT`, `LOGIN_RATE_LIMIT` and
+ * `KEY_RATE_LIMIT_MAX`.
+ */
 export function readLimitsConfig(env: EnvReader): LimitsConfig {
   const limit = { min: 1, max: 1_000_000_000 }
   return {
@@ -20,5 +25,6 @@ export function readLimitsConfig(env: EnvReader): LimitsConfig {
     requests: env.integer('RATE_LIMIT', 100, limit),
     polls: env.integer('POLL_RATE_LIMIT', 1000, limit),
     signInFailures: env.integer('LOGIN_RATE_LIMIT', 20, limit),
+    keyRequestsPerMinute: env.integer('KEY_RATE_LIMIT_MAX', 60_000, limit),
   }
 }

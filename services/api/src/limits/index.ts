@@ -3,10 +3,11 @@ import type { Context, MiddlewareHandler, Next } from 'hono'
 import { rateLimiter } from 'hono-rate-limiter'
 import type { Redis } from 'ioredis'
 import type { AppEnv } from '../http/env.js'
+import type { PrincipalKey } from '../http/principal.js'
 import type { UnmatchedLimit } from '../http/route.js'
 import { clientAddressKey, rateLimitKey } from './client-key.js'
 import type { LimitsConfig } from './config.js'
-import { countOn, refuse, showLimit, tooManyRequests } from './reply.js'
+import { countOn, type LimitState, refuse, showLimit, tightest, tooManyRequests } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
 import {
@@ -21,7 +22,8 @@ import {
  * `principal`, and before the body is read. It sets the `RateLimit` headers of every response, and
  * sends the 429 itself.
  *
- * A request with a verified token counts by user, any other by address. Without Redis, `general`,
+ * A request with a verified token counts by user, one with an API key by key and with the limit of
+ * the key, and any other by address. Without Redis, `general`,
  * `poll` and `dashboard` count in this process only, and `administration`, `login` and `register`
  * refuse with 503.
  */
@@ -31,6 +33,12 @@ export interface Limits {
   address: MiddlewareHandler<AppEnv>
   /** `GET /jobs/:jobId`. */
   poll: MiddlewareHandler<AppEnv>
+  /**
+   * Counts a request with an API key that acts for the user in its body, with the limit of the key
+   * and, with that of `general`, for the pair of key and user. It shows the limit that is nearer to
+   * its end.
+   */
+  keyAndUser: KeyAndUserLimit
   /** `/docs` and `/admin`. It is high enough for the polling of the dashboard. */
   dashboard: MiddlewareHandler<AppEnv>
   /** Shares the counters of `general`. For calls that change the privileges of others. */
@@ -61,6 +69,16 @@ export interface Limits {
  * @returns the 429 to send, or `undefined` if the request is within the limit
  */
 export type KeyedLimit = (c: Context<AppEnv>, key?: string) => Promise<Response | undefined>
+
+/**
+ * @param userId the user in a valid body; undefined to count for the key alone
+ * @returns the 429 to send, or `undefined` if the request is within both limits
+ */
+export type KeyAndUserLimit = (
+  c: Context<AppEnv>,
+  key: PrincipalKey,
+  userId: string | undefined,
+) => Promise<Response | undefined>
 
 export interface LimitsDeps {
   /** A fail-fast connection. With `enableAutoPipelining`, concurrent counts share a round trip. */
@@ -142,6 +160,61 @@ export function createLimits({
 
   const generalStore = fallbackStore('general')
   const general = measured(createLimit(requests, generalStore))
+
+  /** Counts a request in a window of its own. */
+  async function countIn(
+    store: CounterStore,
+    key: string,
+    limit: PrincipalKey['rateLimit'],
+  ): Promise<LimitState & { isOver: boolean }> {
+    const { totalHits, resetTime } = await store.increment(key, limit.windowMs)
+    return {
+      limit: limit.requests,
+      remaining: Math.max(0, limit.requests - totalHits),
+      resetMs: Number(resetTime) - clock.wallMs(),
+      windowMs: limit.windowMs,
+      isOver: totalHits > limit.requests,
+    }
+  }
+
+  /** Runs `limit`, or counts a request with an API key under the key's own limit. */
+  function orByKey(
+    limit: MiddlewareHandler<AppEnv>,
+    store: CounterStore,
+    limitOf: (key: PrincipalKey) => PrincipalKey['rateLimit'],
+  ): MiddlewareHandler<AppEnv> {
+    return async (c, next) => {
+      const key = c.get('principal')?.key
+      if (key === undefined) return limit(c, next)
+      const state = await countIn(store, keyOf(key), limitOf(key))
+      if (state.isOver) return refuse(c, state)
+      showLimit(c, state)
+      return next()
+    }
+  }
+
+  async function keyAndUser(
+    c: Context<AppEnv>,
+    key: PrincipalKey,
+    userId: string | undefined,
+  ): Promise<Response | undefined> {
+    const startedAtMs = clock.steadyMs()
+    const ofKey = countIn(generalStore, keyOf(key), key.rateLimit)
+    // Both leave in one call to Redis.
+    const states =
+      userId === undefined
+        ? [await ofKey]
+        : await Promise.all([
+            ofKey,
+            countIn(generalStore, `${keyOf(key)}:u:${userId}`, { requests, windowMs }),
+          ])
+    c.set('rateLimitMs', clock.steadyMs() - startedAtMs)
+    const exceeded = states.filter(({ isOver }) => isOver)
+    if (exceeded.length > 0) return refuse(c, latest(exceeded))
+    showLimit(c, tightest(states))
+    return undefined
+  }
+
   async function unmatched(c: Context<AppEnv>): Promise<Response | undefined> {
     const { totalHits, resetTime } = await generalStore.increment(clientAddressKey(c))
     const resetMs = Number(resetTime) - clock.wallMs()
@@ -156,21 +229,42 @@ export function createLimits({
     return undefined
   }
 
+  const pollStore = fallbackStore('poll')
+  /** The limit of the key, or the usual one if that allows more polls. */
+  function pollsOf({ rateLimit }: PrincipalKey): PrincipalKey['rateLimit'] {
+    const usual = { requests: polls, windowMs }
+    return rateLimit.requests * windowMs >= polls * rateLimit.windowMs ? rateLimit : usual
+  }
+
   return {
-    general,
+    general: orByKey(general, generalStore, (key) => key.rateLimit),
     address(c, next) {
       c.set('rateLimitKey', clientAddressKey(c))
       return general(c, next)
     },
-    poll: createLimit(polls, fallbackStore('poll')),
+    poll: orByKey(createLimit(polls, pollStore), pollStore, pollsOf),
+    keyAndUser,
     dashboard: createLimit(dashboardLimit(windowMs), fallbackStore('dashboard')),
-    administration: createLimit(requests, createSharedOnlyStore(sharedStore('general'))),
+    // No API key may make these calls, so it does not matter where its calls are counted.
+    administration: orByKey(
+      createLimit(requests, createSharedOnlyStore(sharedStore('general'))),
+      generalStore,
+      (key) => key.rateLimit,
+    ),
     login,
     register: login,
     unmatched,
     renewal: createKeyedLimit(createLimit(requests, createSharedOnlyStore(sharedStore('renewal')))),
     signOut: createKeyedLimit(createLimit(requests, fallbackStore('sign-out'))),
   }
+}
+
+/** The key of Redis has the id of the API key, never its secret. */
+const keyOf = ({ id }: PrincipalKey): string => `k:${id}`
+
+/** The limit whose window ends last. */
+function latest(states: LimitState[]): LimitState {
+  return states.reduce((last, state) => (state.resetMs > last.resetMs ? state : last))
 }
 
 /** Four requests per second and 300 more: each tab of the dashboard polls every 5 s. */

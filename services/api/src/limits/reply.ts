@@ -57,6 +57,11 @@ export async function countOn(
   return isWithin ? undefined : (refusal as Response)
 }
 
+/** The limit that is nearest to its end. */
+export function tightest(states: LimitState[]): LimitState {
+  return states.reduce((tight, state) => (state.remaining < tight.remaining ? state : tight))
+}
+
 function seconds(ms: number): number {
   return Math.max(0, Math.ceil(ms / 1000))
 }

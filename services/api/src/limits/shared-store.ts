@@ -22,6 +22,12 @@ const TAKE_BACK = new URL('../../scripts/take-request-back.lua', import.meta.url
  */
 const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
+/** A request to count. */
+interface Count {
+  key: string
+  windowMs: number
+}
+
 export interface SharedStoreOptions {
   /**
    * Whether counts survive a restart of Redis. If true, Redis flushes each count to disk. If false,
@@ -54,8 +60,11 @@ export function createSharedStore(
   let windowMs = 0
 
   const increment = createBatcher({
-    async run(keys: string[]) {
-      const replies = (await count(keys.length, ...keys, windowMs)) as number[]
+    async run(counts: Count[]) {
+      const keys = counts.map(({ key }) => key)
+      const haveOneWindow = counts.every((count) => count.windowMs === windowMs)
+      const windows = haveOneWindow ? [windowMs] : counts.map((count) => count.windowMs)
+      const replies = (await count(keys.length, ...keys, ...windows)) as number[]
       const nowMs = clock.wallMs()
       return keys.map((_, i) => {
         const [totalHits = 0, leftMs = 0] = replies.slice(2 * i, 2 * i + 2)
@@ -71,7 +80,8 @@ export function createSharedStore(
     init: (options) => {
       windowMs = options.windowMs
     },
-    increment: (key) => increment(prefix + key),
+    increment: (key, ownWindowMs = windowMs) =>
+      increment({ key: prefix + key, windowMs: ownWindowMs }),
     decrement: async (key) => void (await takeBack(prefix + key)),
     resetKey: async (key) => void (await redis.del(prefix + key)),
   }

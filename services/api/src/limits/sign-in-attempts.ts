@@ -5,7 +5,7 @@ import { unavailable } from '../http/problem.js'
 import { addressKey } from './client-key.js'
 import type { FairLimit } from './concurrency.js'
 import type { LimitsConfig } from './config.js'
-import type { LimitState } from './reply.js'
+import { type LimitState, tightest } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import { retryOnce } from './stores.js'
 
@@ -150,10 +150,6 @@ export function createSignInAttempts({
       return concurrency.run(byAddress, () => attemptOnce(keys, onSuccess, check))
     },
   }
-}
-
-function tightest(states: LimitState[]): LimitState {
-  return states.reduce((tight, state) => (state.remaining < tight.remaining ? state : tight))
 }
 
 function cannotSignIn(cause: unknown): never {

@@ -4,8 +4,13 @@ import { LRUCache } from 'lru-cache'
 import type { AppEnv } from '../http/env.js'
 import { unavailable } from '../http/problem.js'
 
-/** Counts the requests of each key within a window. The interface is that of hono-rate-limiter. */
-export type CounterStore = Store<AppEnv>
+/**
+ * Counts the requests of each key within a window. The interface is that of hono-rate-limiter, but
+ * `increment` also takes the length of the window, for keys that have one of their own.
+ */
+export type CounterStore = Omit<Store<AppEnv>, 'increment'> & {
+  increment(key: string, windowMs?: number): ReturnType<Store<AppEnv>['increment']>
+}
 
 /**
  * Keys that a process counts while Redis is unavailable. The least recently used ones are dropped.
@@ -26,12 +31,12 @@ export function createLocalStore(
     init: (options) => {
       windowMs = options.windowMs
     },
-    increment(key) {
+    increment(key, ownWindowMs = windowMs) {
       // With the wall clock, the window would last longer if that clock was set back.
       const nowMs = clock.steadyMs()
       let counter = counters.get(key)
       if (counter === undefined || counter.endsAtMs <= nowMs) {
-        counter = { totalHits: 0, endsAtMs: nowMs + windowMs }
+        counter = { totalHits: 0, endsAtMs: nowMs + ownWindowMs }
         counters.set(key, counter)
       }
       counter.totalHits++
@@ -71,11 +76,11 @@ export function createFallbackStore({
       shared.init?.(options)
       local.init?.(options)
     },
-    async increment(key) {
-      if (clock.steadyMs() < localUntilMs) return local.increment(key)
+    async increment(key, ownWindowMs) {
+      if (clock.steadyMs() < localUntilMs) return local.increment(key, ownWindowMs)
       if (failing) localUntilMs = clock.steadyMs() + RETRY_INTERVAL_MS
       try {
-        const info = await shared.increment(key)
+        const info = await shared.increment(key, ownWindowMs)
         if (failing) onChange(true)
         failing = false
         localUntilMs = 0
@@ -84,7 +89,7 @@ export function createFallbackStore({
         if (!failing) onChange(false, error)
         failing = true
         localUntilMs = clock.steadyMs() + RETRY_INTERVAL_MS
-        return local.increment(key)
+        return local.increment(key, ownWindowMs)
       }
     },
     async decrement(key) {
@@ -103,8 +108,8 @@ export function createFallbackStore({
 export function createSharedOnlyStore(shared: CounterStore): CounterStore {
   return {
     init: (options) => shared.init?.(options),
-    increment: (key) =>
-      retryOnce(() => shared.increment(key)).catch((cause: unknown) => {
+    increment: (key, windowMs) =>
+      retryOnce(() => shared.increment(key, windowMs)).catch((cause: unknown) => {
         throw unavailable(cause, 'This is not possible right now. Please try again.')
       }),
     decrement: (key) => shared.decrement(key),

@@ -15,6 +15,10 @@ export interface Metrics {
   page: ReturnType<typeof createMetricsPage>
   requests: Histogram<'route' | 'method' | 'status'>
   rateLimited: Counter
+  /** API keys that were read because this process did not know them. */
+  keyReads: Counter
+  /** Shows the API keys that this process knows. */
+  watchKeys(keys: Counted): void
   /** Bookings that were refused before they entered a line. */
   refusedEarly: Counter<'outcome'>
   /** Commands in each job of this process. Observed when the first command of a job is answered. */
@@ -103,6 +107,21 @@ export function createMetrics(): Metrics {
       help: 'Requests that were refused with 429.',
       registers,
     }),
+    keyReads: new Counter({
+      name: 'ticket_line_api_key_reads_total',
+      help: 'API keys that this process read because it did not know them, also those that do not exist.',
+      registers,
+    }),
+    watchKeys(keys) {
+      new Gauge({
+        name: 'ticket_line_api_keys_known',
+        help: 'API keys that this process has in memory.',
+        registers,
+        collect() {
+          this.set(keys.count())
+        },
+      })
+    },
     jobSize: new Histogram({
       name: 'ticket_line_job_commands',
       help: 'Commands per job.',

@@ -2,11 +2,13 @@ import type { EventStaff, EventStatus, ListedEvent, Sale } from '@ticket-line/db
 import type { LineClient, SubmitResult } from '@ticket-line/line/client'
 import {
   AppError,
+  callerOfKey,
   createLog,
   DEFAULT_EVENT_DETAILS,
   DEFAULT_SALE_RULES,
   type EventView,
   type Role,
+  type Scope,
 } from '@ticket-line/shared'
 import type { MiddlewareHandler } from 'hono'
 import { type AppDeps, createApp } from '../app.js'
@@ -15,7 +17,9 @@ import type { Sales } from '../booking/sales.js'
 import { type EventAccess, isStaffIn } from '../events/access.js'
 import type { EventReads } from '../events/reads.js'
 import type { AppEnv } from '../http/env.js'
+import type { PrincipalKey } from '../http/principal.js'
 import type { Guards, RequireStaff } from '../http/route.js'
+import type { OwnKeys } from '../keys/routes.js'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { createExportLimit } from '../limits/export-limit.js'
 import type { ChangeFeed } from '../live/change-feed.js'
@@ -23,11 +27,30 @@ import { createMetrics } from '../operations/metrics.js'
 import type { WebhookDeps } from '../webhooks/routes.js'
 import type { WebhookStore } from '../webhooks/store.js'
 
-/** Accepts `Authorization: Test <userId> <role>`. */
+/** The id of the API key that `authenticate` accepts. */
+export const KEY_ID = 'Zx81kQ4fWm2Rb7Yp'
+
+/** The key of `scope,scope` or `scope,scope@eventId,eventId`. */
+function keyOf(text: string): PrincipalKey {
+  const [scopes = '', eventIds] = text.split('@')
+  return {
+    id: KEY_ID,
+    caller: callerOfKey(KEY_ID),
+    scopes: new Set(scopes.split(',') as Scope[]),
+    ...(eventIds !== undefined && { eventIds: new Set(eventIds.split(',').map(Number)) }),
+    rateLimit: { requests: 6000, windowMs: 60_000 },
+  }
+}
+
+/**
+ * Accepts `Authorization: Test <userId> <role>`, and `Test <userId> <role> <key>` for a request with
+ * an API key.
+ */
 function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
-    const [scheme, userId, role = 'user'] = (c.req.header('authorization') ?? '').split(' ')
-    if (scheme === 'Test' && userId) c.set('principal', { userId, role: role as Role })
+    const [scheme, userId, role = 'user', key] = (c.req.header('authorization') ?? '').split(' ')
+    if (scheme === 'Test' && userId)
+      c.set('principal', { userId, role: role as Role, ...(key && { key: keyOf(key) }) })
     else if (required) throw new AppError('unauthorized', 'Please sign in.')
     return next()
   }
@@ -56,6 +79,7 @@ export const guards: Guards & { requireStaff: RequireStaff } = {
     register: limit,
     administration: limit,
     dashboard: limit,
+    keyAndUser: async () => undefined,
     unmatched: async (c) =>
       c.req.header('x-far-over-limit') === undefined
         ? undefined
@@ -192,6 +216,17 @@ export function fakeWebhooks(changes: Partial<WebhookStore> = {}): WebhookDeps {
   }
 }
 
+/** Nobody has an API key. */
+export function fakeKeys(changes: Partial<OwnKeys> = {}): OwnKeys {
+  return {
+    create: async () => undefined,
+    list: async () => [],
+    rotate: async () => undefined,
+    remove: async () => false,
+    ...changes,
+  }
+}
+
 /** A line in which every command has the same result. */
 export function fakeLine(
   result: SubmitResult,
@@ -222,6 +257,9 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     access: fakeAccess,
     changes: fakeChanges(),
     overrides: noOverrides,
+    ownKeys: fakeKeys(),
+    knownKeys: { forget: () => undefined },
+    maxKeyRequestsPerMinute: 60_000,
     sales: fakeSales(),
     ...fakeWebhooks(),
     streams: { open: async () => undefined },

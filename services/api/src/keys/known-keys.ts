@@ -1,0 +1,266 @@
+import { timingSafeEqual } from 'node:crypto'
+import {
+  type KeyRecord,
+  type Pool,
+  readApiKeys,
+  readChangedApiKeys,
+  recordKeyUse,
+} from '@ticket-line/db'
+import {
+  type Clock,
+  callerOfKey,
+  createLoader,
+  DEFAULT_KEY_RATE_LIMIT,
+  every,
+  type Log,
+  type Loop,
+  type Role,
+  systemClock,
+} from '@ticket-line/shared'
+import { LRUCache } from 'lru-cache'
+import type { AccountOverrides } from '../auth/account-overrides.js'
+import type { PostgresAccess } from '../http/postgres-access.js'
+import type { Principal } from '../http/principal.js'
+import { unavailable } from '../http/problem.js'
+import { hashOfKey, keyIdIn } from './format.js'
+
+/** Time between two polls, ms. It is short enough for a process to see a change within 1 s. */
+const POLL_INTERVAL_MS = 500
+/** Maximum number of keys that a process remembers. */
+const MAX_KNOWN = 10_000
+/** Maximum number of unknown ids that a process remembers, and for how long, ms. */
+const MAX_UNKNOWN = 10_000
+const UNKNOWN_MS = 10_000
+/** How often a process records the use of a key at most, ms. */
+const RECORD_USE_EVERY_MS = 60_000
+
+/**
+ * Accepts API keys. A process remembers the keys that it has seen, and polls PostgreSQL every
+ * 500 ms for those that were made, rotated or deleted. So a request waits for PostgreSQL only if
+ * its key is new to the process, and known keys go on working while PostgreSQL is unavailable.
+ */
+export interface KnownKeys {
+  /** Starts polling. Resolves after the first poll; if it fails, polling goes on. */
+  start(): Promise<void>
+  stop(): void
+  /**
+   * Verifies a key.
+   *
+   * @returns the person who made it, with their role at this moment and with the key; undefined if
+   * the key is mistyped, unknown, expired or deleted, or the person's account is disabled
+   * @throws AppError `unavailable` if a key that is new to this process cannot be read
+   */
+  verify(key: string): Principal | undefined | Promise<Principal | undefined>
+  /**
+   * Checks a principal again that `verify` returned some time ago.
+   *
+   * @returns the principal as it is now; undefined if its key is no longer accepted
+   */
+  recheck(keyId: string): Promise<Principal | undefined>
+  /** Called after this process has changed a key, so that the change takes effect here at once. */
+  forget(keyId: string): void
+  /** How many keys this process knows. */
+  count(): number
+}
+
+export interface KnownKeysDeps {
+  store: KeyStore
+  overrides: Pick<AccountOverrides, 'roleOf'>
+  postgres: PostgresAccess
+  /** `KEY_RATE_LIMIT_MAX`: the most requests a minute that a key may make. */
+  maxRequestsPerMinute: number
+  /** Called when keys are read because this process does not know them. */
+  onRead?: (count: number) => void
+  log: Log
+  clock?: Clock
+}
+
+/** What {@link KnownKeys} reads and writes in PostgreSQL. */
+export interface KeyStore {
+  read(keyIds: string[]): Promise<ReadonlyMap<string, KeyRecord>>
+  readChanged(sinceMs: number | undefined): Promise<{ keys: KeyRecord[]; nowMs: number }>
+  recordUse(usedAtMs: ReadonlyMap<string, number>): Promise<void>
+}
+
+export function createKeyStore(pool: Pool): KeyStore {
+  return {
+    read: (keyIds) => readApiKeys(pool, keyIds),
+    readChanged: (sinceMs) => readChangedApiKeys(pool, sinceMs),
+    recordUse: (usedAtMs) => recordKeyUse(pool, usedAtMs),
+  }
+}
+
+/** A key that was read and is not deleted. */
+interface KnownKey {
+  record: KeyRecord
+  /** The principal of the last request. It is made again if the person's role has changed. */
+  principal: Principal | undefined
+  /** When its use was last recorded, ms since 1970. */
+  useRecordedAtMs: number
+}
+
+export function createKnownKeys({
+  store,
+  overrides,
+  postgres,
+  maxRequestsPerMinute,
+  onRead,
+  log,
+  clock = systemClock,
+}: KnownKeysDeps): KnownKeys {
+  const known = new LRUCache<string, KnownKey>({ max: MAX_KNOWN })
+  /** Until when each id counts as unknown, by the steady clock. */
+  const unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
+  let uses = new Map<string, number>()
+  let polling: Loop | undefined
+  let polledAtMs: number | undefined
+  let failing = false
+  const load = createLoader({
+    query(keyIds: string[]) {
+      onRead?.(keyIds.length)
+      return store.read(keyIds)
+    },
+    timeoutMs: postgres.timeoutMs,
+    onTimeout: () => {
+      throw new Error('reading API keys took too long')
+    },
+  })
+
+  async function poll(): Promise<void> {
+    const { keys, nowMs } = await store.readChanged(polledAtMs)
+    polledAtMs = nowMs
+    for (const record of keys) learn(record)
+    if (failing) log.info('can read changes of API keys again')
+    failing = false
+    await recordUses()
+  }
+
+  /** Applies a row that a poll found. The polls overlap, so most rows are known. */
+  function learn(record: KeyRecord): void {
+    const { keyId } = record
+    unknown.delete(keyId)
+    if (record.isDeleted) known.delete(keyId)
+    else if (known.has(keyId)) remember(record)
+  }
+
+  function remember(record: KeyRecord): KnownKey {
+    const useRecordedAtMs = known.peek(record.keyId)?.useRecordedAtMs ?? 0
+    const key: KnownKey = { record, principal: undefined, useRecordedAtMs }
+    known.set(record.keyId, key)
+    return key
+  }
+
+  async function recordUses(): Promise<void> {
+    if (uses.size === 0) return
+    const recorded = uses
+    uses = new Map()
+    try {
+      await store.recordUse(recorded)
+    } catch (error) {
+      uses = new Map([...recorded, ...uses])
+      throw error
+    }
+  }
+
+  function onError(err: unknown): void {
+    if (!failing) log.warn({ err }, 'cannot read changes of API keys; the last known ones apply')
+    failing = true
+  }
+
+  async function read(keyId: string): Promise<KnownKey | undefined> {
+    if (clock.steadyMs() < (unknown.get(keyId) ?? 0)) return undefined
+    if (!postgres.availability.postgres()) return cannotCheck()
+    const record = await load(keyId).catch(cannotCheck)
+    if (record !== undefined && !record.isDeleted) return remember(record)
+    unknown.set(keyId, clock.steadyMs() + UNKNOWN_MS)
+    return undefined
+  }
+
+  function check(known: KnownKey | undefined, hash: Buffer): Principal | undefined {
+    if (known === undefined || !isHashOf(known.record, hash, clock.wallMs())) return undefined
+    return principalOf(known)
+  }
+
+  /** @returns undefined if the key has expired, or the person's account is disabled */
+  function principalOf(key: KnownKey): Principal | undefined {
+    const { record } = key
+    const nowMs = clock.wallMs()
+    if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) return undefined
+    const role = record.external ? record.role : overrides.roleOf(record.userId, record.role)
+    if (role === undefined) return undefined
+    if (nowMs - key.useRecordedAtMs >= RECORD_USE_EVERY_MS) {
+      key.useRecordedAtMs = nowMs
+      uses.set(record.keyId, nowMs)
+    }
+    if (key.principal?.role !== role)
+      key.principal = principalWith(record, role, maxRequestsPerMinute)
+    return key.principal
+  }
+
+  return {
+    start() {
+      polling ??= every(POLL_INTERVAL_MS, poll, { onError })
+      return polling.runNow()
+    },
+    stop: () => void polling?.stop(),
+    verify(text) {
+      const keyId = keyIdIn(text)
+      if (keyId === undefined) return undefined
+      const hash = hashOfKey(text)
+      const key = known.get(keyId)
+      return key === undefined ? read(keyId).then((found) => check(found, hash)) : check(key, hash)
+    },
+    async recheck(keyId) {
+      const key = known.get(keyId) ?? (await read(keyId))
+      return key && principalOf(key)
+    },
+    forget: (keyId) => void known.delete(keyId),
+    count: () => known.size,
+  }
+}
+
+/** Compares in constant time, so that nobody learns a hash from how long a refusal takes. */
+function isHashOf(record: KeyRecord, hash: Buffer, nowMs: number): boolean {
+  if (timingSafeEqual(hash, record.keyHash)) return true
+  const { previousKeyHash, previousUntilMs } = record
+  if (previousKeyHash === null || previousUntilMs === null || previousUntilMs <= nowMs) return false
+  return timingSafeEqual(hash, previousKeyHash)
+}
+
+function principalWith(record: KeyRecord, role: Role, maxRequestsPerMinute: number): Principal {
+  const { keyId, userId, external, scopes, eventIds, expiresAtMs } = record
+  const { requests, windowSeconds } = effectiveRateLimit(record.rateLimit, maxRequestsPerMinute)
+  return {
+    userId,
+    role,
+    ...(external && { external }),
+    ...(expiresAtMs !== null && { expiresAtMs }),
+    key: {
+      id: keyId,
+      caller: callerOfKey(keyId),
+      scopes: new Set(scopes),
+      ...(eventIds !== null && { eventIds: new Set(eventIds) }),
+      rateLimit: { requests, windowMs: windowSeconds * 1000 },
+    },
+  }
+}
+
+/**
+ * The rate limit that applies to a key.
+ *
+ * @param rateLimit the one that it was made with; null for the default
+ * @param maxPerMinute the most that any key may have now
+ */
+export function effectiveRateLimit(rateLimit: KeyRecord['rateLimit'], maxPerMinute: number) {
+  const { requests, windowSeconds } = rateLimit ?? DEFAULT_KEY_RATE_LIMIT
+  return { requests: Math.min(requests, mostIn(windowSeconds, maxPerMinute)), windowSeconds }
+}
+
+/** The most requests in a window that keys may have, at least 1. */
+export function mostIn(windowSeconds: number, maxPerMinute: number): number {
+  return Math.max(1, Math.floor((maxPerMinute * windowSeconds) / 60))
+}
+
+function cannotCheck(cause?: unknown): never {
+  throw unavailable(cause, 'Your API key cannot be checked right now. Please try again.')
+}
