@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createTicketLine, dataOf, hasCode } from '@ticket-line/client'
 import { type Card, createPayments, startProvider } from './provider.ts'
 import { type Order, startShop } from './shop.ts'
 
@@ -13,16 +14,21 @@ const password = process.env['ADMIN_PASSWORD']
 if (password === undefined) throw new Error('Set ADMIN_PASSWORD to the password npm start prints.')
 const log = (line: string): void => console.log(line)
 
+/** Calls the shop. */
 // biome-ignore lint/suspicious/noExplicitAny: bodies have many shapes
-async function call(method: string, url: string, body?: object, token?: string): Promise<any> {
-  const headers = {
-    'content-type': 'application/json',
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-  }
+async function call(method: string, url: string, body?: object): Promise<any> {
+  const headers = { 'content-type': 'application/json' }
   const init =
     body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) }
   const response = await fetch(url, init)
   return { status: response.status, body: await response.json() }
+}
+
+/** Signs in. @returns a client with the token of this user */
+async function signIn(account: { userId: string; password: string }) {
+  const { api } = createTicketLine({ baseUrl })
+  const { token } = await dataOf(api.POST('/login', { body: account }))
+  return { token, tickets: createTicketLine({ baseUrl, token }) }
 }
 
 async function expectSoon(what: string, check: () => Promise<boolean>): Promise<void> {
@@ -30,21 +36,15 @@ async function expectSoon(what: string, check: () => Promise<boolean>): Promise<
     if (Date.now() > deadline) throw new Error(`Not within a minute: ${what}`)
 }
 
-const signedIn = await call('POST', `${baseUrl}/login`, { userId, password })
-if (signedIn.status !== 200) throw new Error(`${userId} could not sign in: ${signedIn.status}`)
-const { token } = signedIn.body
-
-const settings = {
+const { token, tickets } = await signIn({ userId, password })
+const { eventId } = await tickets.createEvent({
   name: 'Checkout example',
   totalTickets: 4,
   holdSeconds: 6,
   maxHoldSeconds: 9,
   confirmation: 'staff',
   listed: false,
-}
-const made = await call('POST', `${baseUrl}/events`, settings, token)
-if (made.status !== 201) throw new Error(`The event was not made: ${JSON.stringify(made.body)}`)
-const { eventId } = made.body
+})
 log(`Event ${eventId} has 4 tickets, which are held for 6 s, and for 9 s at most.`)
 
 const providerSecret = randomBytes(32).toString('hex')
@@ -69,10 +69,11 @@ try {
   const slow: Order = (await order('slow', 'slow')).body
 
   const account = { userId: `slow-${run}`, password: randomBytes(12).toString('hex') }
-  await call('POST', `${baseUrl}/register`, account)
-  const buyer = await call('POST', `${baseUrl}/login`, account)
-  const own = await call('POST', `${baseUrl}/confirm`, { eventId }, buyer.body.token)
-  log(`slow-${run}: confirming without paying is refused with ${own.status} ${own.body.code}`)
+  await dataOf(tickets.api.POST('/register', { body: account }))
+  const buyer = await signIn(account)
+  const refusal = await buyer.tickets.confirm({ eventId }).catch((error: unknown) => error)
+  if (!hasCode(refusal)) throw refusal
+  log(`slow-${run}: confirming without paying is refused with ${refusal.status} ${refusal.code}`)
 
   const next = await order('next', 'prompt')
   log(`next-${run}: position ${next.body.waiting} in the waiting list`)
@@ -86,8 +87,9 @@ try {
   await expectState(twice, 'confirmed')
   await expectState(silent, 'confirmed')
   await expectState(slow, 'refunded')
-  const { body } = await call('GET', `${baseUrl}/status/${eventId}`)
-  log(`Free tickets: ${body.availableTickets}. On the waiting list: ${body.waitingListCount}.`)
+  const params = { path: { eventId } }
+  const status = await dataOf(tickets.api.GET('/status/{eventId}', { params }))
+  log(`Free tickets: ${status.availableTickets}. On the waiting list: ${status.waitingListCount}.`)
 } finally {
   await shop.close()
   await provider.close()

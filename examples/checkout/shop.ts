@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { createTicketLine, type ErrorCode, hasCode } from '@ticket-line/client'
 import { type Callback, type Card, createPayments, isSignedByProvider } from './provider.ts'
 import { type HttpServer, type Response, serve } from './server.ts'
-import { createTickets, type Decision, type TicketLine } from './tickets.ts'
 
 /** One hold and its payment. A real shop keeps its orders in a database. */
 export interface Order {
@@ -26,7 +26,12 @@ export type OrderState =
   | { kind: 'refunded'; reason: string }
 
 export interface ShopOptions {
-  ticketLine: TicketLine
+  ticketLine: {
+    baseUrl: string
+    /** An API key with the scope `bookings:write`, or the token of an organizer. */
+    token: string
+    eventId: number
+  }
   providerUrl: string
   /** Signs the provider's callbacks. */
   providerSecret: string
@@ -35,8 +40,8 @@ export interface ShopOptions {
   log?: (line: string) => void
 }
 
-/** The outcomes of a confirmation after which the buyer has no ticket for this payment. */
-const NO_TICKET = [
+/** Refusals of a confirmation after which the buyer has no ticket for this payment. */
+const NO_TICKET: ErrorCode[] = [
   'hold_expired',
   'already_waiting',
   'booking_not_found',
@@ -56,7 +61,8 @@ const REVIEW_AGAIN_MS = 1000
  */
 export async function startShop(options: ShopOptions): Promise<HttpServer> {
   const { ticketLine, providerUrl, providerSecret, log = () => {} } = options
-  const tickets = createTickets(ticketLine)
+  const { eventId } = ticketLine
+  const tickets = createTicketLine(ticketLine)
   const payments = createPayments(providerUrl)
   const orders = new Map<string, Promise<Order>>()
   const turns = new Map<string, Promise<void>>()
@@ -64,27 +70,39 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
 
   /** Holds a ticket, or finds the buyer's hold or offer, and starts its payment. */
   async function order(buyer: string, card: Card): Promise<Response> {
-    const decision = await tickets.hold(buyer, `hold-${randomUUID()}`)
-    const { outcome, position, bookingId } = decision
-    log(`${buyer}: ${outcome}`)
-    if (outcome === 'held' || outcome === 'already_held') {
-      const orderId = bookingId as string
-      const started = orders.get(orderId) ?? startPayment(buyer, card, decision)
-      orders.set(orderId, started)
-      // Without a payment there is no order. The buyer may try again.
-      started.catch(() => orders.delete(orderId))
-      return { status: 201, body: await started }
+    try {
+      const idempotencyKey = `hold-${randomUUID()}`
+      const decision = await tickets.book({ eventId, userId: buyer }, { idempotencyKey })
+      log(`${buyer}: ${decision.outcome}`)
+      if (decision.outcome === 'held') return await startOrder(buyer, card, decision)
+      if (decision.outcome === 'waiting') return waiting(decision)
+      throw new Error(`Event ${eventId} has no holds`)
+    } catch (error) {
+      if (!hasCode(error) || error.status !== 409) throw error
+      log(`${buyer}: ${error.code}`)
+      if (hasCode(error, 'already_held')) return startOrder(buyer, card, error.problem)
+      if (hasCode(error, 'already_waiting')) return waiting(error.problem)
+      return { status: 409, body: { code: error.code } }
     }
-    if (outcome === 'waiting' || outcome === 'already_waiting')
-      return { status: 200, body: { waiting: position } }
-    return { status: 409, body: { code: outcome } }
   }
 
-  async function startPayment(buyer: string, card: Card, hold: Decision): Promise<Order> {
-    const orderId = hold.bookingId as string
+  const waiting = ({ position }: { position: number }): Response => {
+    return { status: 200, body: { waiting: position } }
+  }
+
+  async function startOrder(buyer: string, card: Card, hold: Hold): Promise<Response> {
+    const orderId = hold.bookingId
+    const started = orders.get(orderId) ?? startPayment(buyer, card, hold)
+    orders.set(orderId, started)
+    // Without a payment there is no order. The buyer may try again.
+    started.catch(() => orders.delete(orderId))
+    return { status: 201, body: await started }
+  }
+
+  async function startPayment(buyer: string, card: Card, hold: Hold): Promise<Order> {
+    const { bookingId: orderId, expiresAt: payUntil } = hold
     const callbackUrl = `${shop.url}/callbacks`
     const { paymentId } = await payments.start({ orderId, card, callbackUrl })
-    const payUntil = hold.expiresAt as string
     const started: Order = { orderId, buyer, paymentId, payUntil, state: { kind: 'paying' } }
     reviewLater(started)
     return started
@@ -107,19 +125,27 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
    */
   async function fulfill(paid: Order): Promise<void> {
     if (paid.state.kind === 'confirmed' || paid.state.kind === 'refunded') return
-    const { outcome } = await tickets.confirm(holdOf(paid), `confirm-${paid.orderId}`)
-    if (outcome === 'confirmed') paid.state = { kind: 'confirmed' }
-    else if (NO_TICKET.includes(outcome)) {
+    try {
+      await tickets.confirm(holdOf(paid), { idempotencyKey: `confirm-${paid.orderId}` })
+      paid.state = { kind: 'confirmed' }
+      log(`${paid.buyer}: confirmed`)
+    } catch (error) {
+      if (!hasCode(error, ...NO_TICKET)) throw error
       await payments.refund(paid.paymentId)
-      paid.state = { kind: 'refunded', reason: outcome }
-    } else throw new Error(`The confirmation of ${paid.orderId} was answered ${outcome}`)
-    log(`${paid.buyer}: ${outcome}${outcome === 'confirmed' ? '' : ', refunded'}`)
+      paid.state = { kind: 'refunded', reason: error.code }
+      log(`${paid.buyer}: ${error.code}, refunded`)
+    }
   }
 
   /** Called when a payment failed, or the buyer gave up: the next person gets the ticket. */
   async function release(unwanted: Order): Promise<void> {
     if (unwanted.state.kind !== 'paying' && unwanted.state.kind !== 'unpaid') return
-    const { outcome } = await tickets.release(holdOf(unwanted), `release-${unwanted.orderId}`)
+    const idempotencyKey = `release-${unwanted.orderId}`
+    const outcome = await tickets.cancel(holdOf(unwanted), { idempotencyKey }).then(
+      (decision) => decision.outcome,
+      // The hold is over in any case.
+      codeOfRefusal,
+    )
     unwanted.state = { kind: 'released' }
     log(`${unwanted.buyer}: ${outcome}`)
   }
@@ -134,13 +160,16 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
     if (status === 'paid') return fulfill(pending)
     if (status === 'failed') return release(pending)
     // The key contains the present deadline, so the next extension is another request.
-    const key = `extend-${pending.orderId}-${pending.payUntil}`
-    const { outcome, expiresAt } = await tickets.extend(holdOf(pending), key)
-    log(`${pending.buyer}: ${outcome}`)
-    if (outcome === 'extended' && expiresAt !== undefined) {
+    const idempotencyKey = `extend-${pending.orderId}-${pending.payUntil}`
+    try {
+      const { expiresAt } = await tickets.extend(holdOf(pending), { idempotencyKey })
+      log(`${pending.buyer}: extended`)
       pending.payUntil = expiresAt
       reviewLater(pending)
-    } else if (pending.state.kind === 'paying') pending.state = { kind: 'unpaid' }
+    } catch (error) {
+      log(`${pending.buyer}: ${codeOfRefusal(error)}`)
+      pending.state = { kind: 'unpaid' }
+    }
   }
 
   function reviewLater(pending: Order): void {
@@ -170,6 +199,9 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
     return { status: 200, body: {} }
   }
 
+  /** Names the hold: the buyer may have another one by the time the command is decided. */
+  const holdOf = ({ buyer, orderId }: Order) => ({ eventId, userId: buyer, bookingId: orderId })
+
   const shop = await serve(async ({ call, rawBody, header }) => {
     if (call === 'POST /callbacks') return callback(rawBody, header('payment-signature'))
     if (call === 'POST /orders') {
@@ -192,4 +224,19 @@ export async function startShop(options: ShopOptions): Promise<HttpServer> {
   }
 }
 
-const holdOf = ({ buyer, orderId }: Order) => ({ buyer, bookingId: orderId })
+/** A hold, as a decision or a refusal names it. */
+interface Hold {
+  bookingId: string
+  /** ISO 8601. */
+  expiresAt: string
+}
+
+/**
+ * Why ticket-line refused a command about a hold.
+ *
+ * @throws the error if it is not about the hold, so that the step is repeated later
+ */
+function codeOfRefusal(error: unknown): ErrorCode {
+  if (hasCode(error) && [404, 409].includes(error.status)) return error.code
+  throw error
+}
