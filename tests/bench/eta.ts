@@ -13,6 +13,8 @@ import type { WorkloadSettings } from './workloads.ts'
 const COMMANDS = 100_000
 /** Half of the commands book a ticket. The others join the waiting list. */
 const TICKETS = COMMANDS / 2
+/** Owns the event, so that they may read its jobs. */
+const STAFF = 'staff'
 
 /**
  * What the worker does while the line fills. It is `frozen` until all commands are in the line, or
@@ -120,7 +122,8 @@ async function runLine(
   try {
     await client.connect()
     await client.query(
-      'INSERT INTO events (event_id, total_tickets, available_tickets) VALUES (1, $1::int, $1::int)',
+      `INSERT INTO events (event_id, total_tickets, available_tickets, owner)
+        VALUES (1, $1::int, $1::int, '${STAFF}')`,
       [TICKETS],
     )
     const [worker] = system.workers
@@ -187,7 +190,7 @@ async function fillLine(
 
 /** @returns a function that reads random jobs, and keeps those that are queued */
 async function reader(system: System): Promise<(jobIds: string[]) => Promise<Sample[]>> {
-  const token = await system.token('staff', 'organizer')
+  const token = await system.token(STAFF, 'organizer')
   async function readOne(jobId: string): Promise<Sample[]> {
     const atMs = Date.now()
     const { status, body } = await system.api.get(`/jobs/${jobId}`, { token })

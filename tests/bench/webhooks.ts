@@ -12,6 +12,8 @@ import type { WorkloadSettings } from './workloads.ts'
 /** A cancellation that promotes somebody is two changes, so this makes 200 changes/s. */
 const CANCELS_PER_SECOND = 100
 const EVENTS = 20
+/** Owns the events and the webhooks. */
+const OWNER = 'bench'
 const SECONDS = 30
 const P50_AIM_MS = 50
 const P99_AIM_MS = 500
@@ -83,7 +85,10 @@ async function measureSteady(system: System, client: pg.Client, round: number) {
       expiresInMs: 86_400_000,
     })
     // Promotions are bookings then, and not offers.
-    await client.query('UPDATE events SET hold_seconds = NULL WHERE event_id = $1', [eventId])
+    await client.query('UPDATE events SET hold_seconds = NULL, owner = $2 WHERE event_id = $1', [
+      eventId,
+      OWNER,
+    ])
   }
   const receiver = await startReceiver()
   const { webhook, token } = await makeWebhook(system, { url: receiver.url, eventIds })
@@ -127,7 +132,10 @@ async function measureSteady(system: System, client: pg.Client, round: number) {
 async function measureBatches(system: System, client: pg.Client) {
   const eventId = 1
   await fillHeldEvent(client, { eventId, held: 0, waiting: PROMOTIONS, expiresInMs: 0 })
-  await client.query('UPDATE events SET hold_seconds = NULL WHERE event_id = $1', [eventId])
+  await client.query('UPDATE events SET hold_seconds = NULL, owner = $2 WHERE event_id = $1', [
+    eventId,
+    OWNER,
+  ])
   const receiver = await startReceiver(async () => {
     await sleep(RECEIVER_TAKES_MS)
     return 204
@@ -164,7 +172,7 @@ async function makeWebhook(
   system: System,
   settings: object,
 ): Promise<{ webhook: string; token: string }> {
-  const token = await system.token('bench', 'organizer')
+  const token = await system.token(OWNER, 'organizer')
   const { status, body } = await system.api.post('/webhooks', settings, { token })
   if (status !== 201) throw new Error(`POST /webhooks was answered ${status} ${body.code}`)
   return { webhook: body.webhookId ?? body.id, token }
