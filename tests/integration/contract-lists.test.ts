@@ -32,7 +32,8 @@ async function createEvent(eventId: number, totalTickets: number, buyers: string
 /** Inserts the rows that many bookings of a sold-out event would have left. */
 async function longWaitingList(eventId: number, length: number, prefix = 'w'): Promise<void> {
   await database.query(
-    'INSERT INTO events (event_id, total_tickets, available_tickets, waiting_count, last_sequence) VALUES ($1, 0, 0, $2::int, $2::int)',
+    `INSERT INTO events (event_id, total_tickets, available_tickets, waiting_count, last_sequence, owner)
+      VALUES ($1, 0, 0, $2::int, $2::int, 'olga')`,
     [eventId, length],
   )
   await database.query(

@@ -296,6 +296,8 @@ describe('a notifier', () => {
 
   it('sends nothing that was decided while the owner was disabled or not an organizer', async () => {
     const { eventId, receiver, webhookId } = await given({ owner: 'demoted' })
+    const isDispatched = () =>
+      stack.pool.query('SELECT FROM webhook_dispatch WHERE event_id = $1', [eventId])
     const account = async (role: string, disabled: boolean) => {
       await stack.pool.query(
         `INSERT INTO users (user_id, password_hash, role, disabled) VALUES ('demoted', 'x', $1, $2)
@@ -308,15 +310,24 @@ describe('a notifier', () => {
       stack.waitForCursor(webhookId, eventId, (cursor) => cursor.delivered_no === no)
     await account('user', false)
     await stack.change(eventId)
-    await isAt(1)
-    await account('admin', true)
-    await stack.change(eventId)
-    await isAt(2)
+    expect(
+      await until(async () => (await isDispatched()).rowCount === 1, { timeoutMs: 5000 }),
+    ).toBe(true)
+    expect(await stack.cursorOf(webhookId, eventId)).toBeUndefined()
     await account('organizer', false)
     await stack.change(eventId)
+    await isAt(2)
+    await account('user', false)
+    await stack.change(eventId)
     await isAt(3)
+    await account('admin', true)
+    await stack.change(eventId)
+    await isAt(4)
+    await account('organizer', false)
+    await stack.change(eventId)
+    await isAt(5)
 
-    expect(receiver.numbersOf(eventId)).toEqual([3])
+    expect(receiver.numbersOf(eventId)).toEqual([2, 5])
   })
 
   it('sends nothing that was decided while the owner was not staff of the event', async () => {
