@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findStoredCommands, readRecentDecisions } from '@ticket-line/db'
+import { callerOfKey } from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   command,
@@ -64,6 +65,27 @@ describe('an idempotency key', () => {
     const replay = { ...answers[first], replayOf: jobs[first]?.id(0) }
     expect(answers.filter((_, i) => i !== first)).toEqual(Array.from({ length: 11 }, () => replay))
     expect(await bookingsOf('clicker')).toBe(1)
+  })
+
+  it('belongs to the API key that sent it, and not to a user with the same name', async () => {
+    const caller = callerOfKey('Zx81kQ4fWm2Rb7Yp')
+    const options = { caller, keyHash: 'of-an-api-key' }
+    const first = kit.job(command('book', 1, 'guest', options))
+    const alone = await kit.apply(first)
+    const repeat = await kit.apply(kit.job(command('book', 1, 'guest', options)))
+
+    expect(kindsOf(alone)).toEqual(['booked'])
+    expect(repeat.outcomes).toEqual([{ ...alone.outcomes[0], replayOf: first.id(0) }])
+    const stored = await kit.query(
+      `SELECT (SELECT caller FROM idempotency_keys WHERE key_hash = $1),
+         (SELECT actor FROM changes WHERE user_id = 'guest')`,
+      [options.keyHash],
+    )
+    expect(stored).toEqual([{ caller, actor: caller }])
+
+    const other = { caller: caller.replace('\u0001', 'u0001'), keyHash: options.keyHash }
+    const ofUser = await kit.apply(kit.job(command('cancel', 1, 'guest', other)))
+    expect(kindsOf(ofUser)).toEqual(['canceled'])
   })
 
   it('shows the time of the first outcome for a repeat in the recent decisions', async () => {
