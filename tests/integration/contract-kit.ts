@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { expect } from 'vitest'
 import type { Client, Reply } from '../stack/client.ts'
+import { createDocumentCheck } from '../stack/documented.ts'
 import type { System } from '../stack/system.ts'
 
 export interface Call {
@@ -12,10 +13,14 @@ export interface Call {
   via?: Client
 }
 
-/** Calls of the contract tests for one system. `olga` is an organizer, everybody else a user. */
+/**
+ * Calls of the contract tests for one system. `olga` is an organizer, everybody else a user. All
+ * responses must be as `docs/openapi.json` describes them.
+ */
 export function createContractKit(system: System) {
   let nextEventId = 5000
   const tokens = new Map<string, Promise<string>>()
+  const undocumented = createDocumentCheck()
   const pool = new pg.Pool({ connectionString: system.databaseUrl, max: 2 })
 
   function tokenOf(userId: string): Promise<string> {
@@ -31,7 +36,9 @@ export function createContractKit(system: System) {
     { as, body, headers = {}, via = system.api }: Call,
   ): Promise<Reply> {
     const [method = '', path = ''] = methodAndPath.split(' ')
-    return via.request(method, path, body, { token: await tokenOf(as), headers })
+    const reply = await via.request(method, path, body, { token: await tokenOf(as), headers })
+    expect(undocumented(method, path, reply)).toEqual([])
+    return reply
   }
 
   async function patch(

@@ -165,7 +165,12 @@ function logoutRoute(deps: AccountDeps): Route {
       optionalBody: refreshSchema,
       problems: ['invalid_request', 'unavailable'],
     },
-    responses: { 204: { description: 'The sign-in has ended, and the cookie is cleared.' } },
+    responses: {
+      204: {
+        description: 'The sign-in has ended, and the cookie is cleared.',
+        headers: ['Set-Cookie'],
+      },
+    },
     async handler(c, _input, reply) {
       const counted = await readCounted(c, deps, deps.limits.signOut)
       if (counted.kind === 'limited') return counted.refusal

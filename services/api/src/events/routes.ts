@@ -45,7 +45,11 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
         description: 'The event already exists with this size. This is its current state.',
         schema: initializedSchema,
       },
-      201: { description: 'The event was created.', schema: initializedSchema },
+      201: {
+        description: 'The event was created.',
+        schema: initializedSchema,
+        headers: ['Location'],
+      },
     },
     async handler(c, { body }, reply) {
       const principal = c.get('principal')

@@ -65,9 +65,9 @@ export const RESPONSE_HEADERS = {
     example: 'public, max-age=300',
   },
   'Set-Cookie': {
-    description: 'The refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
+    description: 'Sets or clears the refresh token: `HttpOnly`, `SameSite=Strict`, `Path=/token`.',
     schema: { type: 'string' },
-    example: 'refreshToken=…; Path=/token; HttpOnly; SameSite=Strict',
+    example: 'refresh_token=…; Path=/token; HttpOnly; SameSite=Strict',
   },
 } as const satisfies Record<string, ShownHeader>
 

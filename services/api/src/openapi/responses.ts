@@ -22,6 +22,7 @@ const HEADERS_OF_PROBLEMS: Partial<Record<ErrorCode, readonly ResponseHeader[]>>
   unauthorized: ['WWW-Authenticate'],
   invalid_credentials: ['WWW-Authenticate'],
   insufficient_scope: ['WWW-Authenticate'],
+  event_exists: ['Idempotency-Replayed'],
   sales_not_open: ['Retry-After'],
   busy: ['Retry-After'],
   unavailable: ['Retry-After'],
