@@ -68,7 +68,7 @@ export function createDocumentCheck() {
     if (mediaType === '') return findings
     const content = response.content?.[mediaType]
     if (content === undefined) return [...findings, `${place} is ${mediaType}`]
-    if (!mediaType.endsWith('json')) return findings
+    if (!/^application\/(problem\+)?json$/.test(mediaType)) return findings
     return [...findings, ...check(content.schema, reply.body).map((issue) => `${place}: ${issue}`)]
   }
 }

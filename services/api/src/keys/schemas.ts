@@ -101,10 +101,12 @@ const shownKey = {
   scopes: z.array(scopeSchema),
   eventIds: z.array(shownEventId).nullable(),
   expiresAt: timeSchema.nullable(),
-  rateLimit: z.strictObject({
-    requests: z.int().meta({ example: 6000 }),
-    windowSeconds: z.int().meta({ example: 60 }),
-  }),
+  rateLimit: z
+    .strictObject({
+      requests: z.int().meta({ example: 6000 }),
+      windowSeconds: z.int().meta({ example: 60 }),
+    })
+    .meta({ id: 'KeyRateLimit' }),
   createdAt: timeSchema,
   lastUsedAt: timeSchema.nullable().meta({
     description: 'When the key was last used, to the minute; null if it was never used.',
@@ -114,9 +116,21 @@ const shownKey = {
   }),
 }
 
+const KEY_EXAMPLE = {
+  id: 'Zx81kQ4fWm2Rb7Yp',
+  name: 'Shop',
+  scopes: ['bookings:read', 'bookings:write'],
+  eventIds: [1001],
+  expiresAt: null,
+  rateLimit: { requests: 6000, windowSeconds: 60 },
+  createdAt: '2030-01-15T09:30:00.000Z',
+  lastUsedAt: null,
+  previousKeyUntil: null,
+}
+
 export const keyListSchema = z
   .strictObject({ keys: z.array(z.strictObject(shownKey).meta({ id: 'ApiKey' })) })
-  .meta({ id: 'ApiKeyList' })
+  .meta({ id: 'ApiKeyList', example: { keys: [KEY_EXAMPLE] } })
 
 /** Response of `POST /api-keys` and `POST /api-keys/:id/rotate`. */
 export const createdKeySchema = z
@@ -127,7 +141,7 @@ export const createdKeySchema = z
       example: 'tlk_<id>_<secret>',
     }),
   })
-  .meta({ id: 'CreatedApiKey' })
+  .meta({ id: 'CreatedApiKey', example: { ...KEY_EXAMPLE, key: 'tlk_<id>_<secret>' } })
 
 /** A key as its owner sees it. */
 export function keyBodyOf(key: ApiKey, maxPerMinute: number) {
