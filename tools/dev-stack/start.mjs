@@ -172,6 +172,7 @@ function printUsage({ url, demo, settings, generatedPassword }) {
     '',
     `ticket-line listens on ${url}`,
     `  documentation   ${url}/docs`,
+    '  guide           docs/integrating.md: API keys, TypeScript, Python',
     `  queue dashboard ${url}/admin/queues`,
   ]
   if (settings.NODE_ENV !== 'production') {
