@@ -132,7 +132,7 @@ export async function wireApp({
       postgres,
       knownEvents: config.postgres.knownEvents,
     }),
-    overrides: { apply: identity.recheck },
+    overrides: { apply: identity.recheck, onChange: identity.overrides.onChange },
     ownKeys: createOwnKeys(databases.main.pool, postgres),
     knownKeys: identity.knownKeys,
     maxKeyRequestsPerMinute: config.limits.keyRequestsPerMinute,
