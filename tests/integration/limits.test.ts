@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Reply, RequestOptions } from '../stack/client.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
@@ -13,10 +12,6 @@ let nextAddress = 0
 /** A client address without any counted request. */
 const newAddress = () => `198.51.${++nextAddress >> 8}.${nextAddress & 255}`
 const from = (address: string): RequestOptions => ({ headers: { 'x-forwarded-for': address } })
-
-/** Logged when a process begins to count alone, and when it no longer does. */
-const COUNTS_ALONE = /rate limits count in this process only/
-const IS_SHARED_AGAIN = /rate limits are shared between processes again/
 
 const count = (answers: Reply[], status: number) =>
   answers.filter((answer) => answer.status === status).length
@@ -44,32 +39,17 @@ describe('limits shared by all processes', () => {
   const times = (count: number, send: (n: number) => Promise<Reply>) =>
     Promise.all(Array.from({ length: count }, (_, n) => send(n)))
 
-  /** How often processes have begun to count alone, or have ended that. */
-  const changes = (of: RegExp) =>
-    system.apis.flatMap(({ logs }) => logs).filter(({ msg }) => of.test(String(msg))).length
-
-  /**
-   * Sends requests again if Redis did not answer a process in time, because this machine is busy.
-   * Each process then counts alone for a while.
-   */
-  async function counted(send: () => Promise<Reply[]>): Promise<Reply[]> {
-    for (;;) {
-      const [alone, shared] = [changes(COUNTS_ALONE), changes(IS_SHARED_AGAIN)]
-      const answers = await send()
-      if (changes(COUNTS_ALONE) === alone) return answers
-      const isShared = async () => {
-        await times(2, (n) => get('/events', from(newAddress()), n))
-        return changes(COUNTS_ALONE) - alone === changes(IS_SHARED_AGAIN) - shared
-      }
-      expect(await until(isShared, { timeoutMs: 10_000, everyMs: 100 })).toBe(true)
-    }
+  async function createKey(maker: string, settings: object): Promise<string> {
+    const token = await system.token(maker, 'organizer')
+    const options = { ...from(newAddress()), token }
+    const created = await system.api.post('/api-keys', { name: 'Shop', ...settings }, options)
+    expect(created.status).toBe(201)
+    return created.body.key
   }
 
   it('admits exactly the allowed number of 200 concurrent requests', async () => {
-    const answers = await counted(() => {
-      const options = from(newAddress())
-      return times(200, (n) => get('/events', options, n))
-    })
+    const options = from(newAddress())
+    const answers = await times(200, (n) => get('/events', options, n))
     expect(count(answers, 429)).toBe(150)
   })
 
@@ -101,6 +81,58 @@ describe('limits shared by all processes', () => {
     expect((await get('/events/7/me', { ...from(address), token: bob })).status).toBe(404)
     expect(remainingOf(await get('/events', from(address)))).toBe(49)
     expect(remainingOf(await get('/events', asAda(address)))).toBe(0)
+  })
+
+  it('counts a request with an API key by the key, with the limit of the key', async () => {
+    const rateLimit = { requests: 8, windowSeconds: 2 }
+    const key = await createKey('key-maker-1', { scopes: ['events:read'], rateLimit })
+    const answers = await times(20, (n) => get('/events', { ...from(newAddress()), token: key }, n))
+    expect(count(answers, 429)).toBe(12)
+    const refused = await get('/events', { ...from(newAddress()), token: key })
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('ratelimit-policy')).toBe('8;w=2')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    const maker = await system.token('key-maker-1', 'organizer')
+    expect(remainingOf(await get('/events', { ...from(newAddress()), token: maker }))).toBe(48)
+    const next = () => get('/events', { ...from(newAddress()), token: key })
+    await expect.poll(async () => (await next()).status, { timeout: 5000 }).toBe(200)
+  })
+
+  it('also counts valid requests of a key for each user, and shows the nearer limit', async () => {
+    const key = await createKey('key-maker-2', { scopes: ['bookings:write'] })
+    const post = (body: object, n = 0) =>
+      system.client(n % 2).post('/book', body, { ...from(newAddress()), token: key })
+    const first = await post({ eventId: 404, userId: 'ada' })
+    expect(first).toMatchObject({ status: 404, body: { code: 'event_not_found' } })
+    expect(first.headers.get('ratelimit-policy')).toBe('50;w=900')
+    expect(remainingOf(first)).toBe(49)
+    const invalid = await times(60, (n) => post({ eventId: 0, userId: 'ada' }, n))
+    expect(count(invalid, 400)).toBe(60)
+    expect(invalid[0]?.headers.get('ratelimit-policy')).toBe('6000;w=60')
+    const answers = await times(60, (n) => post({ eventId: 404, userId: 'ada' }, n))
+    expect(count(answers, 429)).toBe(11)
+    const refused = await post({ eventId: 404, userId: 'ada' })
+    expect(refused.headers.get('ratelimit-policy')).toBe('50;w=900')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
+    expect((await post({ eventId: 404, userId: 'bob' })).status).toBe(404)
+    expect((await post({ eventId: 404 })).status).toBe(400)
+  })
+
+  it('limits the polls of a key by its own limit if that is higher', async () => {
+    const token = await createKey('key-maker-3', { scopes: ['bookings:write'] })
+    const rateLimit = { requests: 2, windowSeconds: 60 }
+    const slow = await createKey('key-maker-3', { scopes: ['bookings:write'], rateLimit })
+    const poll = (credential: string) =>
+      get('/jobs/none', { ...from(newAddress()), token: credential })
+    expect((await poll(token)).headers.get('ratelimit-policy')).toBe('6000;w=60')
+    expect((await poll(slow)).headers.get('ratelimit-policy')).toBe('60;w=900')
+  })
+
+  it('counts a key that is not valid by address', async () => {
+    const key = await createKey('key-maker-4', { scopes: ['events:read'] })
+    const mistyped = { ...from(newAddress()), token: key.slice(0, -1) }
+    const answers = await times(60, (n) => get('/events/1/me', mistyped, n))
+    expect([count(answers, 401), count(answers, 429)]).toEqual([50, 10])
   })
 
   it('counts /initialize with INITIALIZE_OPEN by address, with or without a token', async () => {

@@ -95,6 +95,19 @@ async function pagesRead({ pool }: Database, tables: string[]): Promise<number> 
 }
 
 describe('pruning', () => {
+  it('removes API keys that were deleted 90 days ago, and no other keys', async () => {
+    await kit.query(`INSERT INTO api_keys (key_id, user_id, external, role, name, scopes, key_hash, deleted_at)
+      SELECT 'key-' || coalesce(days, 0), 'kim', false, 'organizer', 'Shop', '{events:read}', '',
+        now() - days * interval '1 day'
+      FROM unnest('{91, 89, NULL}'::int[]) AS days`)
+    expect((await prune()).apiKeys).toBe(1)
+    expect(await kit.query('SELECT key_id FROM api_keys ORDER BY 1')).toEqual([
+      { key_id: 'key-0' },
+      { key_id: 'key-89' },
+    ])
+    await kit.query('TRUNCATE api_keys')
+  })
+
   it('removes claims of holds that lapsed 24 hours ago, and no other claims', async () => {
     await kit.createEvent(90, 5)
     await kit.createEvent(91, 5)
@@ -158,6 +171,7 @@ describe('pruning', () => {
       commands: 20_000,
       idempotencyKeys: 20_000,
       refreshTokens: 0,
+      apiKeys: 0,
       lapsedClaims: 0,
       changes: 0,
     })
@@ -172,6 +186,7 @@ describe('pruning', () => {
       commands: 0,
       idempotencyKeys: 0,
       refreshTokens: 0,
+      apiKeys: 0,
       lapsedClaims: 0,
       changes: 0,
     })
@@ -229,6 +244,7 @@ describe('pruning', () => {
       commands: 0,
       idempotencyKeys: 10,
       refreshTokens: 3,
+      apiKeys: 0,
       lapsedClaims: 0,
       changes: 0,
     })
@@ -451,6 +467,7 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
       commands: 0,
       idempotencyKeys: 0,
       refreshTokens: 1,
+      apiKeys: 0,
       lapsedClaims: 0,
       changes: 0,
     })

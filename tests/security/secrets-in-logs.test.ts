@@ -13,7 +13,7 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' }
 const representation = { headers: { prefer: 'return=representation' } }
 
 let system: System
-/** Texts that must not be found: the canary, and the tokens that the API issued. */
+/** Texts that must not be found: the canary, and the tokens and keys that the API issued. */
 const secrets: string[] = [CANARY, Buffer.from(`root:${password}`).toString('base64')]
 
 beforeAll(async () => {
@@ -106,6 +106,21 @@ async function useSecretsEverywhere(): Promise<void> {
       Buffer.from(secret.slice(6), 'base64').toString('hex'),
     )
 
+  const scopes = ['bookings:write', 'events:read']
+  const madeKey = await api.post('/api-keys', { name: 'Shop', scopes }, { token: organizer })
+  const newKey = await api.post(`/api-keys/${madeKey.body.id}/rotate`, undefined, {
+    token: organizer,
+  })
+  for (const { key } of [madeKey.body, newKey.body]) {
+    secrets.push(key.slice('tlk_'.length + 17), createHash('sha256').update(key).digest('hex'))
+    const options = { token: key, headers: { 'idempotency-key': 'k1' } }
+    const guest = { eventId: 1, userId: `guest of ${key.slice(-4)}` }
+    expect((await api.post('/book', guest, options)).status).toBe(200)
+    expect((await api.get('/events?limit=x', { token: key })).status).toBe(400)
+    expect((await api.get('/users', { token: key })).status).toBe(403)
+    expect((await api.get('/users', { token: key.slice(0, -1) })).status).toBe(401)
+  }
+
   // Wrong secrets, in places from which they might end up in a message or a Redis key.
   await api.post('/register', ada)
   await api.post('/login', { userId: 'ada', password: `${password}-wrong` })
@@ -145,7 +160,7 @@ async function useSecretsEverywhere(): Promise<void> {
   await api.request('POST', '/logout', undefined, { token })
 }
 
-it('writes no password and no token to a log or to Redis', async () => {
+it('writes no password, no token and no API key to a log or to Redis', async () => {
   await useSecretsEverywhere()
 
   const logs = allLogs()

@@ -1,4 +1,5 @@
 import {
+  CHANGES_RETENTION_DAYS,
   IDEMPOTENCY_KEY_HOURS,
   jobCreatedAtMs,
   LATE_CONFIRM_MS,
@@ -14,6 +15,8 @@ export interface PrunedRows {
   commands: number
   idempotencyKeys: number
   refreshTokens: number
+  /** API keys that were deleted long ago. */
+  apiKeys: number
   /** Claims of holds that lapsed too long ago to be confirmed. */
   lapsedClaims: number
   changes: number
@@ -82,8 +85,8 @@ export async function linesToKeep(
 }
 
 /**
- * Removes outcomes, idempotency keys, refresh tokens, claims of lapsed holds and changes that are no
- * longer needed, in small steps. Any number of processes may do so at the same time.
+ * Removes outcomes, idempotency keys, refresh tokens, deleted API keys, claims of lapsed holds and
+ * changes that are no longer needed, in small steps. Any number of processes may do so at the same time.
  *
  * @returns how many rows this call removed: all that may be removed, unless the call was aborted
  * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
@@ -94,6 +97,7 @@ export async function pruneAll(deps: PruneDeps): Promise<PrunedRows> {
     commands: 0,
     idempotencyKeys: 0,
     refreshTokens: 0,
+    apiKeys: 0,
     lapsedClaims: 0,
     changes: 0,
   }
@@ -290,6 +294,12 @@ const REMOVALS: Removal[] = [
     kind: 'refreshTokens',
     text: removeOldest('refresh_tokens', 'expires_at', 'now()'),
     values: () => [],
+  },
+  // A deleted key stays about as long as the changes of which it is the actor.
+  {
+    kind: 'apiKeys',
+    text: removeOldest('api_keys', 'deleted_at', 'now() - make_interval(days => $3)'),
+    values: () => [CHANGES_RETENTION_DAYS.default],
   },
 ]
 

@@ -81,6 +81,3 @@ export const DEFAULT_KEY_RATE_LIMIT = { requests: 6000, windowSeconds: 60 } as c
 export const MAX_KEY_WINDOW_SECONDS = 86_400
 /** How long the secret before the last rotation of a key still works, in hours. */
 export const KEY_OVERLAP_HOURS = 24
-
-/** Maximum number of organizers of an event, besides its owner. */
-export const MAX_EVENT_ORGANIZERS = 50

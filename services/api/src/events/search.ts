@@ -11,8 +11,8 @@ import {
   nextLink,
   wordsParameter,
 } from '../http/paging.js'
-import type { Principal } from '../http/principal.js'
-import { defineRoute, type Route } from '../http/route.js'
+import { hasScope, type Principal } from '../http/principal.js'
+import { defineRoute, insufficientScope, type Route, SCOPE_MISSING } from '../http/route.js'
 import { shownAs } from '../http/schemas.js'
 import { SALE_STATES } from './event-body.js'
 import type { EventReads } from './reads.js'
@@ -73,7 +73,7 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
       operationId: 'listEvents',
       tag: 'Events',
       summary: 'List events, in order of id or of their start',
-      problems: ['unauthorized', 'unavailable'],
+      problems: ['unauthorized', 'insufficient_scope', 'unavailable'],
     },
     responses: {
       200: { description: 'A page of events.', schema: eventsPageSchema, headers: ['Link'] },
@@ -113,11 +113,12 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
 /**
  * Whose events `mine=true` lists. A plain user is staff of none.
  *
- * @throws AppError `unauthorized`
+ * @throws AppError `unauthorized` or `insufficient_scope`
  */
 function staffFilterOf(principal: Principal | undefined): EventListStaff | 'of_none' {
   if (principal === undefined) throw signInRequired()
   const { role, userId, key } = principal
+  if (!hasScope(principal, 'events:read')) throw insufficientScope(SCOPE_MISSING, ['events:read'])
   if (role === 'user') return 'of_none'
   const eventIds = key?.eventIds === undefined ? undefined : [...key.eventIds]
   return { userId, role, eventIds }

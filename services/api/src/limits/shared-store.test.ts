@@ -41,6 +41,14 @@ describe('shared counters', () => {
     expect(infos[0]?.resetTime?.getTime()).toBeLessThanOrEqual(Date.now() + 500)
   })
 
+  test('count keys in windows of their own', async () => {
+    const { store, calls } = given()
+
+    await Promise.all([store.increment('a'), store.increment('b', 60_000)])
+
+    expect(calls).toEqual([[2, 'p:a', 'p:b', 1000, 60_000]])
+  })
+
   test('limit the number of keys of one call', async () => {
     const { store, calls } = given()
 

@@ -13,9 +13,10 @@ import { audit } from '../http/audit.js'
 import type { AppEnv } from '../http/env.js'
 import { invalidRequest, notValid } from '../http/input.js'
 import { cutPage, nextLink } from '../http/paging.js'
+import type { Principal } from '../http/principal.js'
 import { CHANGES_PRUNED, eventNotFound } from '../http/problem.js'
 import { retryAfter } from '../http/reply.js'
-import { defineRoute, principalOf, type Route } from '../http/route.js'
+import { defineRoute, insufficientScope, principalOf, type Route } from '../http/route.js'
 import type { WebhookQueue } from './queue.js'
 import {
   createdWebhookSchema,
@@ -40,7 +41,7 @@ export interface WebhookDeps {
   webhookJobs: WebhookQueue
   /** Which URLs webhooks may have. */
   webhookRules: AddressRules
-  /** The keys that encrypt secrets; undefined without `WEBHOOK_SECRET_KEY`. */
+  /** Encrypt secrets; absent without `WEBHOOK_SECRET_KEY`. */
   webhookKeys: SecretKeys | undefined
 }
 
@@ -51,12 +52,16 @@ export const TOO_MANY_WEBHOOKS = `You have ${MAX_WEBHOOKS_PER_USER} webhooks, wh
 /** Message of `webhook_disabled`. */
 export const WEBHOOK_DISABLED = 'The webhook is disabled. Enable it first.'
 const NO_KEY = 'Webhooks are not set up on this service.'
-/** `Retry-After` without the key, s. An operator has to restart the service to set it. */
+/** Operators have to restart the service to set the key. */
 const NO_KEY_RETRY_S = 300
 
+/** Message of `insufficient_scope`. */
+const OTHER_EVENTS = 'This API key may only make webhooks for its own `eventIds`.'
+
+/** A caller sees their own webhooks only, admins included. */
 const OWN = 'Users see and change only their own webhooks. That includes admins.'
 
-/** Routes with which organizers and admins manage their webhooks. */
+/** Routes with which organizers and admins keep their webhooks. */
 export function webhookRoutes(deps: WebhookDeps): Route[] {
   const bodies = webhookBodies(deps.webhookRules)
   return [
@@ -91,7 +96,26 @@ async function ownWebhook(
   c: Context<AppEnv>,
   id: string,
 ): Promise<Webhook> {
-  return found(await webhooks.find(principalOf(c).userId, checkedId(id)))
+  const principal = principalOf(c)
+  const webhook = found(await webhooks.find(principal.userId, checkedId(id)))
+  if (!isWithinKey(principal, webhook.eventIds)) throw notFound()
+  return webhook
+}
+
+/** True unless an API key that is bound to certain events would get changes of others. */
+function isWithinKey({ key }: Principal, eventIds: readonly number[] | null | undefined): boolean {
+  const bound = key?.eventIds
+  if (bound === undefined) return true
+  return eventIds?.every((eventId) => bound.has(eventId)) ?? false
+}
+
+/**
+ * Checks the events that a request gives to a webhook.
+ *
+ * @throws AppError `insufficient_scope`
+ */
+function requireWithinKey(principal: Principal, eventIds: readonly number[] | null): void {
+  if (!isWithinKey(principal, eventIds)) throw insufficientScope(OTHER_EVENTS, ['webhooks:write'])
 }
 
 function found<T>(value: T | undefined): T {
@@ -120,7 +144,7 @@ function createRoute(deps: WebhookDeps, bodies: Bodies): Route {
       operationId: 'createWebhook',
       tag: 'Webhooks',
       summary: 'Create a webhook',
-      description: `The webhook gets the changes that are decided from now on, of events of which its owner is staff at that time. Each request is signed as Standard Webhooks 1.0 says. A user may have ${MAX_WEBHOOKS_PER_USER} webhooks.`,
+      description: `The webhook gets the changes that are decided from now on, of events whose staff its owner is at that time. Each request is signed as Standard Webhooks 1.0 says. A user may have ${MAX_WEBHOOKS_PER_USER} webhooks.`,
       problems: ['too_many_webhooks', 'unavailable', 'unknown'],
     },
     responses: {
@@ -131,8 +155,10 @@ function createRoute(deps: WebhookDeps, bodies: Bodies): Route {
       },
     },
     async handler(c, { body }, reply) {
+      const principal = principalOf(c)
+      requireWithinKey(principal, body.eventIds)
       const keys = keysOf(deps)
-      const { userId: owner, role: ownerRole } = principalOf(c)
+      const { userId: owner, role: ownerRole } = principal
       const webhookId = randomUUID()
       const secret = newSecret()
       const webhook = await deps.webhooks.create({
@@ -168,8 +194,10 @@ function listRoute({ webhooks }: WebhookDeps): Route {
     },
     responses: { 200: { description: 'All webhooks of the caller.', schema: webhookListSchema } },
     async handler(c, _input, reply) {
-      const own = await webhooks.list(principalOf(c).userId)
-      return reply(c, 200, { webhooks: own.map(webhookBodyOf) })
+      const principal = principalOf(c)
+      const own = await webhooks.list(principal.userId)
+      const shown = own.filter(({ eventIds }) => isWithinKey(principal, eventIds))
+      return reply(c, 200, { webhooks: shown.map(webhookBodyOf) })
     },
   })
 }
@@ -193,7 +221,8 @@ function showRoute(deps: WebhookDeps): Route {
   })
 }
 
-function changeRoute({ webhooks, webhookJobs }: WebhookDeps, bodies: Bodies): Route {
+function changeRoute(deps: WebhookDeps, bodies: Bodies): Route {
+  const { webhooks, webhookJobs } = deps
   return defineRoute({
     ...shared,
     method: 'PATCH',
@@ -211,7 +240,10 @@ function changeRoute({ webhooks, webhookJobs }: WebhookDeps, bodies: Bodies): Ro
     responses: { 200: { description: 'The changed webhook.', schema: webhookSchema } },
     async handler(c, { params: { id }, body }, reply) {
       const webhookId = checkedId(id)
-      const webhook = found(await webhooks.update(principalOf(c).userId, webhookId, body))
+      const principal = principalOf(c)
+      if (body.eventIds !== undefined) requireWithinKey(principal, body.eventIds)
+      if (principal.key !== undefined) await ownWebhook(deps, c, id)
+      const webhook = found(await webhooks.update(principal.userId, webhookId, body))
       audit(c, 'webhook_changed', { webhookId, members: Object.keys(body) })
       // Without the job, the endpoint gets its changes at the next retry.
       if (body.url !== undefined || body.disabled === false)
@@ -221,7 +253,7 @@ function changeRoute({ webhooks, webhookJobs }: WebhookDeps, bodies: Bodies): Ro
   })
 }
 
-function deleteRoute({ webhooks }: WebhookDeps): Route {
+function deleteRoute(deps: WebhookDeps): Route {
   return defineRoute({
     ...shared,
     method: 'DELETE',
@@ -236,7 +268,9 @@ function deleteRoute({ webhooks }: WebhookDeps): Route {
     responses: { 204: { description: 'The webhook was deleted.' } },
     async handler(c, { params: { id } }, reply) {
       const webhookId = checkedId(id)
-      if (!(await webhooks.remove(principalOf(c).userId, webhookId))) throw notFound()
+      const principal = principalOf(c)
+      if (principal.key !== undefined) await ownWebhook(deps, c, id)
+      if (!(await deps.webhooks.remove(principal.userId, webhookId))) throw notFound()
       audit(c, 'webhook_deleted', { webhookId })
       return reply(c, 204, null)
     },
@@ -254,7 +288,7 @@ function rotateRoute(deps: WebhookDeps): Route {
       tag: 'Webhooks',
       summary: 'Replace the secret of a webhook',
       description:
-        'For 24 hours, each delivery has two signatures: one with the new secret, and one with the previous secret. Older secrets are no longer used.',
+        'For 24 hours, each delivery has two signatures: one with the new secret, and one with the secret before. The secret before that is no longer used.',
       problems: ['webhook_not_found', 'unavailable', 'unknown'],
     },
     responses: { 200: { description: 'The new secret.', schema: rotatedSchema } },
@@ -319,7 +353,7 @@ function replayRoute(deps: WebhookDeps): Route {
       tag: 'Webhooks',
       summary: 'Send changes of an event again',
       description:
-        'Changes of the types that the webhook gets are sent again, in order, with the `webhook-id` that they had before. Live deliveries go on at the same time.',
+        'Changes of the types that the webhook gets are sent again, in order and beside the live deliveries, with the `webhook-id` that they had before.',
       problems: [
         'webhook_not_found',
         'event_not_found',

@@ -51,7 +51,7 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
     exitCode: EXIT.fine,
     data: { ok: true, olderThanHours, rows, jobs, keptLines: kept.keptLines },
     text: [
-      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}, ${plural(rows.lapsedClaims, 'claim')} of lapsed holds, ${plural(rows.changes, 'change')}`,
+      `PostgreSQL: ${plural(rows.commands, 'outcome')}, ${plural(rows.idempotencyKeys, 'idempotency key')}, ${plural(rows.refreshTokens, 'refresh token')}, ${plural(rows.apiKeys, 'deleted API key')}, ${plural(rows.lapsedClaims, 'claim')} of lapsed holds, ${plural(rows.changes, 'change')}`,
       `Redis: ${plural(jobs, 'finished job')}`,
       ...kept.keptLines.map(
         (lineName) => `Outcomes of ${lineName} were kept: a job in that line is as old as they are`,
