@@ -39,7 +39,7 @@ describe('authenticate', () => {
       verify(text) {
         if (text === 'tlk_new')
           throw new AppError('unavailable', 'Your API key cannot be checked right now.')
-        return text === 'tlk_good' ? { userId: 'ada', role: 'organizer', key } : undefined
+        return text === 'tlk_good' ? { userId: 'olga', role: 'organizer', key } : undefined
       },
     },
     countRefused,

@@ -32,6 +32,7 @@ describe('POST /events', () => {
         holdSeconds: 60,
       },
       owner: 'olga',
+      caller: 'olga',
       key: undefined,
       commandId: expect.stringMatching(/^events\.[0-9a-z]{21}\.1\.0$/),
     })

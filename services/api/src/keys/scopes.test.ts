@@ -15,13 +15,7 @@ import {
 
 const CALLER = callerOfKey(KEY_ID)
 const key = (text: string) => ({ as: `olga organizer ${text}` })
-const refusedFor = (scope: string) => ({
-  status: 403,
-  json: { code: 'insufficient_scope' },
-  headers: new Headers({
-    'www-authenticate': `Bearer error="insufficient_scope"${scope && `, scope="${scope}"`}`,
-  }),
-})
+const refused = { status: 403, json: { code: 'insufficient_scope' } }
 
 /** The app, and what it has sent to the line. */
 function given(find?: (jobId: string) => Partial<CommandView>) {
@@ -33,7 +27,7 @@ function given(find?: (jobId: string) => Partial<CommandView>) {
   }
   line.find = async (jobId, _waitMs, mayRead) => {
     const view = { commandId: jobId, ...find?.(jobId) } as CommandView
-    return mayRead(view) ? view : undefined
+    return (await mayRead(view)) ? view : undefined
   }
   return { app: appUnderTest({ line }), sent }
 }
@@ -76,13 +70,13 @@ describe('a key with bookings:write', () => {
           ...key('bookings:write@2,3'),
           body: { eventId: 1, userId: 'ada' },
         }),
-      ).toMatchObject(refusedFor('bookings:write'))
+      ).toMatchObject(refused)
     expect(
       await call(app, 'POST /events/1/grants', {
         ...key('bookings:write@2'),
         body: { userId: 'ada' },
       }),
-    ).toMatchObject(refusedFor('bookings:write'))
+    ).toMatchObject(refused)
     expect(sent).toEqual([])
   })
 })
