@@ -95,18 +95,6 @@ export function newKeyBody(maxPerMinute: number) {
     })
 }
 
-const KEY_EXAMPLE = {
-  id: 'Zx81kQ4fWm2Rb7Yp',
-  name: 'Shop',
-  scopes: ['bookings:read', 'bookings:write'],
-  eventIds: [1001],
-  expiresAt: null,
-  rateLimit: { requests: 6000, windowSeconds: 60 },
-  createdAt: '2030-01-31T18:00:00.000Z',
-  lastUsedAt: null,
-  previousKeyUntil: null,
-}
-
 const shownKey = {
   id: z.string().meta({ example: 'Zx81kQ4fWm2Rb7Yp' }),
   name: z.string().meta({ example: 'Shop' }),
@@ -148,7 +136,10 @@ export const keyListSchema = z
 export const createdKeySchema = z
   .strictObject({
     ...shownKey,
-    key: z.string().meta({ description: 'The key itself. It is never shown again.' }),
+    key: z.string().meta({
+      description: 'The key itself. It is never shown again.',
+      example: 'tlk_<id>_<secret>',
+    }),
   })
   .meta({ id: 'CreatedApiKey', example: { ...KEY_EXAMPLE, key: 'tlk_<id>_<secret>' } })
 
