@@ -83,7 +83,8 @@ export function jobRoute(deps: JobDeps): Route {
       const staffOf = async ({ eventId }: CommandView): Promise<boolean> =>
         (await deps.access.staffOf(principal, eventId)) === 'staff'
       const mayRead = async (view: CommandView): Promise<boolean> =>
-        isOwnJob(principal, view) || (mayReadAll(principal, view.eventId) && (await staffOf(view)))
+        isOwnJob(principal, view) ||
+        (hasScope(principal, 'bookings:read', view.eventId) && (await staffOf(view)))
       const waitMs = (preferences.waitSeconds ?? 0) * 1000
       const search = () => poll(deps, jobId, waitMs, mayRead)
       const find = () => (waitMs === 0 ? search() : asLongPoll(deps, search))
@@ -94,7 +95,7 @@ export function jobRoute(deps: JobDeps): Route {
         throw new AppError('job_not_found', JOB_NOT_FOUND)
       const { type, outcome } = view
       const representation = preferences.return === 'representation'
-      const staff = hasScope(principal, scopeOfResult(type)) && (await staffOf(view))
+      const staff = hasScope(principal, scopeOfResult(type), view.eventId) && (await staffOf(view))
       const form = { representation, staff }
       const answer =
         outcome === undefined ? undefined : outcomeResponse(view.commandId, view, outcome, form)
@@ -127,12 +128,6 @@ export function jobRoute(deps: JobDeps): Route {
 /** True for the user that the command is for, and for the key that sent it. */
 function isOwnJob(principal: Principal, { userId, caller }: CommandView): boolean {
   return principal.key === undefined ? userId === principal.userId : caller === callerOf(principal)
-}
-
-/** True if the caller may read all jobs of the event, provided that they are its staff. */
-function mayReadAll(principal: Principal, eventId: number): boolean {
-  const isItsEvent = principal.key?.eventIds?.has(eventId) ?? true
-  return hasScope(principal, 'bookings:read') && isItsEvent
 }
 
 /**

@@ -147,7 +147,7 @@ function showRoute({ events, access }: EventDeps): Route {
       const principal = c.get('principal')
       const showsOwner =
         principal !== undefined &&
-        hasScope(principal, 'events:read') &&
+        hasScope(principal, 'events:read', eventId) &&
         (await access.staffOf(principal, eventId)) === 'staff'
       const shown = eventBodyOf(found.event, found.nowMs, showsOwner)
       const etag = eventTagOf(found.event.version, shown)

@@ -101,6 +101,17 @@ describe('GET /events', () => {
     expect(page).toHaveBeenLastCalledWith(DEFAULTS)
   })
 
+  it('lists with `mine` the events that a key may act on, and needs events:read', async () => {
+    const { app, page } = appThatLists()
+    const as = (text: string) => ({ as: `olga organizer ${text}` })
+    await call(app, 'GET /events?mine=true', as('events:read@7,8'))
+    const staff = { userId: 'olga', role: 'organizer' as const, eventIds: [7, 8] }
+    expect(page).toHaveBeenLastCalledWith({ ...DEFAULTS, staff })
+    const refused = await call(app, 'GET /events?mine=true', as('bookings:read'))
+    expect(refused).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } })
+    expect((await call(app, 'GET /events', as('bookings:read'))).status).toBe(200)
+  })
+
   it('lists no events with `mine` for users, and requires a token', async () => {
     const { app, page } = appThatLists([listedEventOne])
     expect((await call(app, 'GET /events?mine=true', { as: 'ada' })).json).toEqual({

@@ -61,7 +61,13 @@ export function isOrganizer({ role }: Principal): boolean {
   return role !== 'user'
 }
 
-/** True for a person, and for an API key with this scope. */
-export function hasScope({ key }: Principal, scope: Scope): boolean {
-  return key === undefined || key.scopes.has(scope)
+/**
+ * True for a person, and for an API key with this scope.
+ *
+ * @param eventId the event that the scope is needed for; undefined if it is needed for none
+ */
+export function hasScope({ key }: Principal, scope: Scope, eventId?: number): boolean {
+  if (key === undefined) return true
+  const isItsEvent = eventId === undefined || (key.eventIds?.has(eventId) ?? true)
+  return isItsEvent && key.scopes.has(scope)
 }
