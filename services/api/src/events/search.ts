@@ -11,13 +11,8 @@ import {
   nextLink,
   wordsParameter,
 } from '../http/paging.js'
-<<<<<<< HEAD
 import { hasScope, type Principal } from '../http/principal.js'
 import { defineRoute, insufficientScope, type Route, SCOPE_MISSING } from '../http/route.js'
-=======
-import type { Principal } from '../http/principal.js'
-import { defineRoute, type Route, requireScope } from '../http/route.js'
->>>>>>> 8a6f109 (Ask for events:read to list the events of a person with a key)
 import { shownAs } from '../http/schemas.js'
 import { SALE_STATES } from './event-body.js'
 import type { EventReads } from './reads.js'
@@ -118,20 +113,12 @@ export function searchRoute({ events }: { events: Pick<EventReads, 'page'> }): R
 /**
  * Whose events `mine=true` lists. A plain user is staff of none.
  *
-<<<<<<< HEAD
  * @throws AppError `unauthorized` or `insufficient_scope`
-=======
- * @throws AppError `unauthorized`, or `insufficient_scope` for an API key
->>>>>>> 8a6f109 (Ask for events:read to list the events of a person with a key)
  */
 function staffFilterOf(principal: Principal | undefined): EventListStaff | 'of_none' {
   if (principal === undefined) throw signInRequired()
   const { role, userId, key } = principal
-<<<<<<< HEAD
   if (!hasScope(principal, 'events:read')) throw insufficientScope(SCOPE_MISSING, ['events:read'])
-=======
-  if (key !== undefined) requireScope(key, 'events:read', undefined)
->>>>>>> 8a6f109 (Ask for events:read to list the events of a person with a key)
   if (role === 'user') return 'of_none'
   const eventIds = key?.eventIds === undefined ? undefined : [...key.eventIds]
   return { userId, role, eventIds }
