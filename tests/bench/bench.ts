@@ -11,8 +11,10 @@ import { measureDueEvents } from './due-events.ts'
 import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
 import { measureHolds } from './holds.ts'
+import { measureKeys } from './keys.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
+import { measureOneKey } from './one-key.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { RESULTS_PAGE, writeReport } from './report/report.ts'
@@ -38,6 +40,11 @@ const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measure
     measure: measureDueEvents,
   },
   holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
+  keys: { title: 'one hot event, booked with tokens or with an API key', measure: measureKeys },
+  'one-key': {
+    title: '100,000 bookings with one API key for 10,000 users',
+    measure: measureOneKey,
+  },
 }
 /** This workload measures server-sent events. */
 const STREAMS = 'streams'

@@ -26,6 +26,8 @@ export type Traffic =
        * other.
        */
       onFirstEvent: number
+      /** Sent with every request instead of a token of its user. No request cancels then. */
+      apiKey?: string
     }
   /**
    * `GET /events/:eventId/me` of random users among `w0`, `w1`, …, who are on the waiting list in

@@ -75,11 +75,13 @@ function bookings(
   traffic: Traffic & { kind: 'bookings' },
   ...[sign, record, wrongAnswers]: Tools
 ): RequestSource {
-  const { cancelsInTen, holders, prepared, onFirstEvent } = traffic
+  const { cancelsInTen, holders, prepared, onFirstEvent, apiKey } = traffic
   const cancels = Math.ceil((prepared * cancelsInTen) / 10)
   const body = (booking: number) => `{"eventId":${eventOf(booking, traffic)}}`
   const bookRequests = writeRequests(prepared - cancels, (i) =>
-    postRequest('/book', sign(`u${i}`, `b${i}`), body(i)),
+    apiKey === undefined
+      ? postRequest('/book', sign(`u${i}`, `b${i}`), body(i))
+      : postRequest('/book', apiKey, `{"eventId":${eventOf(i, traffic)},"userId":"u${i}"}`),
   )
   const cancelRequests = writeRequests(cancels, (i) => {
     const { user, booking } = cancelerOf(i, holders)
