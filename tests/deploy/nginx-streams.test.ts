@@ -24,7 +24,7 @@ async function startNginx(system: System): Promise<string> {
     .replace('/dev/stderr', 'stderr')
     .replace('set $api api:3000;', `set $api ${host};`)
     .replace('listen 8080 ', `listen 127.0.0.1:${port} `)
-    .replace('/etc/ticket-line', fromRoot('deploy/nginx'))
+    .replaceAll('/etc/ticket-line', fromRoot('deploy/nginx'))
   writeFileSync(path.join(folder, 'nginx.conf'), text)
   const nginx = spawn('nginx', ['-c', path.join(folder, 'nginx.conf')], { stdio: 'inherit' })
   onTestFinished(async () => {

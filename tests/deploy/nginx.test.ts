@@ -47,6 +47,16 @@ describe('deploy/nginx/nginx.conf', () => {
     expect(problem.detail).toBe(problem.message)
   })
 
+  it('lets pages of the origins in cors-origins.conf read what it refuses, and no others', () => {
+    expect(directives).toContain('map $http_origin $readable_to {')
+    expect(directives).toContain('include /etc/ticket-line/cors-origins.conf;')
+    const header = 'add_header Access-Control-Allow-Origin $readable_to always;'
+    expect(directives.filter((line) => line === header)).toHaveLength(2)
+    const origins = readFileSync(fromRoot('deploy/nginx/cors-origins.conf'), 'utf8')
+    // By default no origin is listed.
+    expect(origins.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toEqual([])
+  })
+
   it('lets the API turn off buffering for streams, and keeps idle streams open', () => {
     expect(directives.filter((line) => /^(proxy_ignore_headers|gzip) /.test(line))).toEqual([])
     // A stream has a comment every 15 s.
