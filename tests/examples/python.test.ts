@@ -19,7 +19,7 @@ async function python(args: string[], env: Record<string, string> = {}): Promise
   const { stdout } = await promisify(execFile)('python3', args, {
     cwd: folder,
     env: { PATH: process.env['PATH'], PYTHONDONTWRITEBYTECODE: '1', ...env },
-    timeout: 60_000,
+    timeout: 50_000,
   })
   return stdout.trimEnd().split('\n')
 }
