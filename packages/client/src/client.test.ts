@@ -40,8 +40,9 @@ function clientOf(...replies: Reply[]) {
     baseUrl: 'http://api.test/',
     token: 'tlk_x',
     giveUpAfterMs: 0,
-    async fetch(request) {
-      const { method, url, headers } = request
+    async fetch(url, init) {
+      const request = new Request(url, init)
+      const { method, headers } = request
       const text = await request.text()
       const call = `${method} ${url.slice('http://api.test'.length)}`
       received.push({ call, body: text === '' ? undefined : JSON.parse(text), headers })

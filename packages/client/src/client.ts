@@ -12,7 +12,7 @@ import { errorOf, TicketLineError } from './errors.js'
 import type { components, paths } from './generated/openapi.js'
 import type { ChangesPage, ChangeType, Job, Problem, TicketedEvent } from './schemas.js'
 import { followStream, type StandingUpdate, type StatusUpdate } from './streams.js'
-import { createTransport, type Fetch, pause, type TokenSource } from './transport.js'
+import { Call, createTransport, type Fetch, pause, type TokenSource } from './transport.js'
 
 export interface TicketLineOptions {
   /** For example `https://tickets.example.com`. */
@@ -91,10 +91,13 @@ export type TicketLine = ReturnType<typeof createTicketLine>
 /** Creates a client of a Ticket Line installation. It opens no connection by itself. */
 export function createTicketLine(options: TicketLineOptions) {
   const { baseUrl, token, giveUpAfterMs = GIVE_UP_AFTER_MS } = options
-  const fetch = options.fetch ?? ((request: Request) => globalThis.fetch(request))
+  const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
+  const send = createTransport({ token, fetch, giveUpAfterMs })
   const api = createApi<paths, Media>({
     baseUrl,
-    fetch: createTransport({ token, fetch, giveUpAfterMs }),
+    // `openapi-fetch` creates the calls and gives them to `send`. It needs no more of a Request.
+    Request: Call as unknown as typeof Request,
+    fetch: send as unknown as (call: Request) => Promise<Response>,
     // The API separates the values of a list by commas.
     querySerializer: { array: { style: 'form', explode: false } },
   })

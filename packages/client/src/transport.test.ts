@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NoAnswerError } from './errors.js'
-import { createTransport, type TokenSource } from './transport.js'
+import { Call, createTransport, type Fetch, type TokenSource } from './transport.js'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -17,7 +17,8 @@ const answer = (status: number, headers: Record<string, string> = {}, body: unkn
 function serverOf(...steps: Step[]) {
   const received: { request: Request; body: string; atMs: number }[] = []
   const startMs = Date.now()
-  const fetch = async (request: Request): Promise<Response> => {
+  const fetch: Fetch = async (url, init) => {
+    const request = new Request(url, init)
     received.push({ request, body: await request.text(), atMs: Date.now() - startMs })
     const step = steps[Math.min(received.length, steps.length) - 1] as Step
     if (step instanceof Error) throw step
@@ -35,14 +36,14 @@ interface Sent {
 }
 
 /** Sends a request, and lets the time pass until it has ended. */
-async function send(fetch: (request: Request) => Promise<Response>, options: Sent = {}) {
+async function send(fetch: Fetch, options: Sent = {}) {
   const { method = 'GET', key, token, giveUpAfterMs = 60_000, signal } = options
   const transport = createTransport({ token, fetch, giveUpAfterMs })
   const headers: Record<string, string> = key === undefined ? {} : { 'idempotency-key': key }
   const init: RequestInit = { method, headers }
   if (method !== 'GET') init.body = '{"eventId":1}'
   if (signal !== undefined) init.signal = signal
-  const ended = transport(new Request('http://api.test/book?x=1', init)).catch(
+  const ended = transport(new Call('http://api.test/book?x=1', init)).catch(
     (error: unknown) => error,
   )
   await vi.runAllTimersAsync()
@@ -108,7 +109,10 @@ describe('a request that is repeated', () => {
     const error = await send(server.fetch, { giveUpAfterMs: 10_000 })
 
     expect(error).toBeInstanceOf(NoAnswerError)
-    expect(error).toMatchObject({ message: 'GET /book got no answer: fetch failed', cause })
+    expect(error).toMatchObject({
+      message: 'GET http://api.test/book?x=1 got no answer: fetch failed',
+      cause,
+    })
     expect(server.received.length).toBeGreaterThan(3)
     expect(server.received.at(-1)?.atMs).toBeLessThanOrEqual(10_000)
   })
@@ -171,11 +175,11 @@ describe('a request that is not repeated', () => {
 
 it('takes silence for a broken connection', async () => {
   let count = 0
-  const fetch = (request: Request): Promise<Response> =>
+  const fetch: Fetch = (_, { signal }) =>
     ++count > 1
       ? Promise.resolve(answer(200))
       : new Promise((_, reject) => {
-          request.signal.addEventListener('abort', () => reject(request.signal.reason))
+          signal?.addEventListener('abort', () => reject(signal.reason))
         })
 
   expect(await send(fetch)).toMatchObject({ status: 200 })

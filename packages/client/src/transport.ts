@@ -6,7 +6,26 @@ import { NoAnswerError, retryAfterSecondsOf } from './errors.js'
  */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>)
 
-export type Fetch = (request: Request) => Promise<Response>
+/** The part of `fetch` that the client uses. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+
+/**
+ * What `openapi-fetch` makes of a call, instead of a Request. A Request would have to be cloned for
+ * each attempt, which costs more CPU time than the rest of a call.
+ */
+export class Call {
+  readonly url: string
+  readonly method: string
+  readonly headers: Headers
+  readonly init: RequestInit
+
+  constructor(url: string, init: RequestInit) {
+    this.url = url
+    this.method = init.method ?? 'GET'
+    this.headers = new Headers(init.headers)
+    this.init = init
+  }
+}
 
 export interface TransportOptions {
   token: TokenSource | undefined
@@ -27,55 +46,52 @@ const RETRY_JITTER = 0.2
 const IDEMPOTENT = ['GET', 'HEAD', 'PUT', 'DELETE']
 
 /**
- * Creates a `fetch` that adds the token and repeats requests: those that may have had no effect, and
- * those for which a second one is harmless. It honors `Retry-After`. When the time is over, or the
- * API asks for a longer pause than is left, the last answer counts.
+ * Creates the function that sends calls. It adds the token, and repeats requests: those that had no
+ * effect, and those for which a second one is harmless. It honors `Retry-After`. When the time is
+ * over, or the API asks for a longer pause than is left, the last answer counts.
  *
- * The returned function throws a {@link NoAnswerError} if there was no answer, and the reason of the
- * request's signal if that was aborted.
+ * The function throws a {@link NoAnswerError} if there was no answer, and the reason of the call's
+ * signal if that was aborted.
  */
-export function createTransport({ token, fetch, giveUpAfterMs }: TransportOptions): Fetch {
+export function createTransport({ token, fetch, giveUpAfterMs }: TransportOptions) {
   /** @returns the answer, or the error if there was none */
-  async function attempt(request: Request): Promise<Response | Error> {
+  async function attempt({ url, init, headers }: Call): Promise<Response | Error> {
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(), HEAD_TIMEOUT_MS)
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout.signal]) : timeout.signal
     try {
-      const signal = AbortSignal.any([request.signal, timeout.signal])
-      return await fetch(new Request(request, { signal }))
+      return await fetch(url, { ...init, headers, signal })
     } catch (error) {
-      request.signal.throwIfAborted()
+      init.signal?.throwIfAborted()
       return error instanceof Error ? error : new Error(String(error))
     } finally {
       clearTimeout(timer)
     }
   }
 
-  return async (request) => {
+  return async (call: Call): Promise<Response> => {
     const untilMs = Date.now() + giveUpAfterMs
+    const signal = call.init.signal ?? undefined
     for (let count = 1; ; count++) {
-      await authorize(request, token)
-      const answer = await attempt(request.clone())
-      const pauseMs = await pauseAfter(request, answer, count)
+      const present = typeof token === 'function' ? await token() : token
+      if (present !== undefined) call.headers.set('authorization', `Bearer ${present}`)
+      const answer = await attempt(call)
+      const pauseMs = await pauseAfter(call, answer, count)
       if (pauseMs === undefined || Date.now() + pauseMs > untilMs) {
         if (answer instanceof Response) return answer
-        const call = `${request.method} ${new URL(request.url).pathname}`
-        throw new NoAnswerError(`${call} got no answer: ${answer.message}`, { cause: answer })
+        const message = `${call.method} ${call.url} got no answer: ${answer.message}`
+        throw new NoAnswerError(message, { cause: answer })
       }
       // Read to its end, so that the connection can be used again.
       if (answer instanceof Response) answer.text().catch(() => undefined)
-      await pause(pauseMs, request.signal)
+      await pause(pauseMs, signal)
     }
   }
 }
 
-async function authorize(request: Request, source: TokenSource | undefined): Promise<void> {
-  const token = typeof source === 'function' ? await source() : source
-  if (token !== undefined) request.headers.set('authorization', `Bearer ${token}`)
-}
-
 /** How long to wait before the request is repeated, ms; undefined if it must not be repeated. */
 async function pauseAfter(
-  { method, headers }: Request,
+  { method, headers }: Call,
   answer: Response | Error,
   count: number,
 ): Promise<number | undefined> {
