@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { dataOf, hasCode } from '@ticket-line/client'
 import { signToken } from '../stack/client.ts'
-import { type ApiClient, buy, createApiClient, inParallel, readLists } from './buyers.ts'
+import { buy, createClients, inParallel, readLists } from './buyers.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import { type Findings, verify } from './verify.ts'
@@ -29,19 +30,20 @@ export interface HerdTarget {
 export async function herd(options: HerdOptions & HerdTarget): Promise<Report> {
   const { progressTo } = options
   const { eventId, organizer, users, tokenOf } = await createPeople(options)
-  const client = createApiClient(options.baseUrls, options.connections)
+  const clients = createClients(options.baseUrls, options.connections)
+  const staff = clients.withToken(organizer)
   try {
-    const event = { eventId, totalTickets: options.tickets }
-    await createEvent(client, organizer, '/initialize', event)
+    const body = { eventId, totalTickets: options.tickets }
+    await expectCreated(dataOf(staff.api.POST('/initialize', { body })))
     const booking = createProgress('booking', users.length, progressTo)
     const startedAt = performance.now()
     const purchases = await inParallel(users, options.connections, async (userId) => {
-      const purchase = await buy(client, eventId, userId, tokenOf(userId), options.async)
+      const purchase = await buy(clients, eventId, userId, tokenOf(userId), options.async)
       booking.tick()
       return purchase
     })
     const seconds = (performance.now() - startedAt) / 1000
-    const before = await readLists(client, eventId, organizer)
+    const before = await readLists(staff, eventId)
 
     // Canceled bookings are spread over the whole list.
     const step = before.bookings.length / Math.max(1, options.cancel)
@@ -53,11 +55,17 @@ export async function herd(options: HerdOptions & HerdTarget): Promise<Report> {
     )
     const canceling = createProgress('cancel', canceled.length, progressTo)
     const failures = await inParallel(canceled, options.connections, async (userId) => {
-      const answer = await client.post('/cancel', { eventId }, tokenOf(userId))
+      const failure = await clients
+        .withToken(tokenOf(userId))
+        .cancel({ eventId })
+        .then(
+          () => [],
+          (error: Error) => [`${userId} could not cancel: ${error.message}`],
+        )
       canceling.tick()
-      return answer.status === 200 ? [] : [`${userId} got ${answer.status} for the cancellation`]
+      return failure
     })
-    const after = await readLists(client, eventId, organizer)
+    const after = await readLists(staff, eventId)
 
     const findings = verify({ tickets: options.tickets, purchases, canceled, before, after })
     findings.problems.push(...failures.flat())
@@ -75,7 +83,7 @@ export async function herd(options: HerdOptions & HerdTarget): Promise<Report> {
       p99Ms: round(percentile(latencies, 0.99)),
     }
   } finally {
-    await client.close()
+    await clients.close()
   }
 }
 
@@ -100,17 +108,16 @@ export async function createPeople({
   }
 }
 
-export async function createEvent(
-  client: ApiClient,
-  token: string,
-  path: '/initialize' | '/events',
-  event: object,
-): Promise<void> {
-  const { status, body } = await client.post(path, event, token)
-  if (status === 201) return
-  const hint =
-    status === 401 ? ' Tokens are signed with JWT_SECRET. Is it the secret of that system?' : ''
-  throw new Error(`The event could not be created: ${status} ${JSON.stringify(body)}.${hint}`)
+/** Explains why an event could not be created. */
+export async function expectCreated(call: Promise<unknown>): Promise<void> {
+  try {
+    await call
+  } catch (error) {
+    const hint = hasCode(error, 'unauthorized')
+      ? ' Tokens are signed with JWT_SECRET. Is it the secret of that system?'
+      : ''
+    throw new Error(`The event could not be created: ${(error as Error).message}${hint}`)
+  }
 }
 
 /** Percentile by nearest rank. */

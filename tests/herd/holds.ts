@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { dataOf } from '@ticket-line/client'
 import pg from 'pg'
-import { type ApiClient, buy, confirmHold, createApiClient, inParallel, readAll } from './buyers.ts'
-import { createEvent, createPeople, type HerdTarget, percentile, round } from './herd.ts'
+import {
+  buy,
+  confirmHold,
+  createClients,
+  inParallel,
+  readBookings,
+  readWaitingList,
+} from './buyers.ts'
+import { createPeople, expectCreated, type HerdTarget, percentile, round } from './herd.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import {
@@ -36,26 +44,29 @@ export async function herdWithHolds(
 ): Promise<HoldReport> {
   const { tickets, progressTo } = options
   const { eventId, organizer, users, tokenOf } = await createPeople(options)
-  const client = createApiClient(options.baseUrls, options.connections)
+  const clients = createClients(options.baseUrls, options.connections)
+  const staff = clients.withToken(organizer)
   const confirms = new Set(users.filter((_, index) => (index + 1) % NEVER_CONFIRMS !== 0))
   const confirmations: Confirmation[] = []
   const offers: Offer[] = []
   /** Holds that were confirmed, or seen in a buyer who never confirms. */
   const seen = new Set<string>()
   try {
-    await createEvent(client, organizer, '/events', {
-      eventId,
-      totalTickets: tickets,
-      holdSeconds: HOLD_SECONDS,
-      offerSeconds: HOLD_SECONDS,
-    })
+    await expectCreated(
+      staff.createEvent({
+        eventId,
+        totalTickets: tickets,
+        holdSeconds: HOLD_SECONDS,
+        offerSeconds: HOLD_SECONDS,
+      }),
+    )
     const booking = createProgress('booking', users.length, progressTo)
     const confirming = createProgress('confirm', Math.min(tickets, confirms.size), progressTo)
     const startedAt = performance.now()
 
     async function confirm(userId: string, bookingId: string): Promise<void> {
       const hold = { eventId, userId, bookingId }
-      const confirmation = await confirmHold(client, hold, tokenOf(userId))
+      const confirmation = await confirmHold(clients, hold, tokenOf(userId))
       confirmations.push(confirmation)
       if (confirmation.outcome === 'confirmed') confirming.tick()
     }
@@ -64,7 +75,7 @@ export async function herdWithHolds(
       users,
       options.connections,
       async (userId): Promise<HoldPurchase> => {
-        const purchase = await buy(client, eventId, userId, tokenOf(userId), options.async)
+        const purchase = await buy(clients, eventId, userId, tokenOf(userId), options.async)
         booking.tick()
         const { bookingId } = purchase
         if (bookingId !== undefined && !seen.has(bookingId)) {
@@ -82,15 +93,16 @@ export async function herdWithHolds(
     for (;;) {
       // Read first: nobody gets a hold after the last booking and the last offer.
       const isLast = booked
-      const held = await readHolds(client, eventId, organizer)
+      const held = await readBookings(staff, eventId, 'held')
       await inParallel(
         held.filter(({ bookingId, offered }) => offered && !seen.has(bookingId)),
         options.connections,
         async ({ bookingId, userId }) => {
           seen.add(bookingId)
           if (!confirms.has(userId)) return
-          const { body } = await client.get(`/events/${eventId}/me`, tokenOf(userId))
-          offers.push({ ...body, userId })
+          const { api } = clients.withToken(tokenOf(userId))
+          const params = { path: { eventId } }
+          offers.push(await dataOf(api.GET('/events/{eventId}/me', { params })))
           await confirm(userId, bookingId)
         },
       )
@@ -101,8 +113,6 @@ export async function herdWithHolds(
     const purchases = await bookAll
     const seconds = (performance.now() - startedAt) / 1000
 
-    const list = <T>(path: string, member: string) =>
-      readAll<T>(client, `/events/${eventId}/${path}`, member, organizer)
     const findings = verifyHolds({
       eventId,
       tickets,
@@ -111,8 +121,8 @@ export async function herdWithHolds(
       offers,
       rows: await readRows(options.databaseUrl, eventId),
       listed: {
-        bookings: await list('bookings', 'bookings'),
-        waiting: await list('waiting-list', 'waiting'),
+        bookings: await readBookings(staff, eventId, 'booked'),
+        waiting: await readWaitingList(staff, eventId),
       },
     })
     const latencies = purchases
@@ -127,17 +137,9 @@ export async function herdWithHolds(
       p99Ms: round(percentile(latencies, 0.99)),
     }
   } finally {
-    await client.close()
+    await clients.close()
   }
 }
-
-const readHolds = (client: ApiClient, eventId: number, token: string) =>
-  readAll<{ bookingId: string; userId: string; offered: boolean }>(
-    client,
-    `/events/${eventId}/bookings?standing=held`,
-    'bookings',
-    token,
-  )
 
 const ms = (column: string, name: string) =>
   `(extract(epoch FROM ${column}) * 1000)::float8 AS "${name}"`
