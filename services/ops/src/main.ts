@@ -10,6 +10,7 @@ import { type Command, parseCommandLine } from './command.js'
 import { claim } from './commands/claim.js'
 import { drain } from './commands/drain.js'
 import { event } from './commands/event.js'
+import { key } from './commands/key.js'
 import { newEpoch } from './commands/new-epoch.js'
 import { prune } from './commands/prune.js'
 import { reconcile } from './commands/reconcile.js'
@@ -29,6 +30,7 @@ const COMMANDS: readonly Command[] = [
   prune,
   user,
   claim,
+  key,
   newEpoch,
 ]
 

@@ -77,9 +77,12 @@ interface ApiKeyRow {
   previous_until: number | null
 }
 
-interface KeyRecordRow extends ApiKeyRow {
+interface KeyOwnerRow {
   user_id: string
   external: boolean
+}
+
+interface KeyRecordRow extends ApiKeyRow, KeyOwnerRow {
   role: Role
   key_hash: Buffer
   previous_key_hash: Buffer | null
@@ -218,6 +221,37 @@ export async function deleteApiKey(
     )
     return rowCount === 1
   })
+}
+
+/** Which keys {@link findApiKeys} finds. */
+export interface KeyFilter {
+  /** Only keys of people with this id; undefined for those of everybody. */
+  userId: string | undefined
+  limit: number
+}
+
+/** A key as operators see it, with the person for whom it acts. */
+export interface OwnedKey extends ApiKey, KeyOwner {}
+
+/** The keys of an installation that are not deleted, by owner and age. */
+export async function findApiKeys(pool: Pool, { userId, limit }: KeyFilter): Promise<OwnedKey[]> {
+  const { rows } = await pool.query<ApiKeyRow & KeyOwnerRow>(
+    `SELECT ${COLUMNS}, user_id, external FROM api_keys k
+     WHERE deleted_at IS NULL AND ($1::text IS NULL OR user_id = $1)
+     ORDER BY user_id, k.created_at, key_id LIMIT $2`,
+    [userId ?? null, limit],
+  )
+  return rows.map((row) => ({ ...keyOf(row), userId: row.user_id, external: row.external }))
+}
+
+/** Deletes a key, whoever has it. @returns false if there is no such key */
+export async function deleteAnyApiKey(pool: Pool, keyId: string): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `UPDATE api_keys SET deleted_at = clock_timestamp(), changed_at = clock_timestamp()
+     WHERE key_id = $1 AND deleted_at IS NULL`,
+    [keyId],
+  )
+  return rowCount === 1
 }
 
 /** Finds keys by their ids, deleted ones included. */
