@@ -114,7 +114,7 @@ async function useSecretsEverywhere(): Promise<void> {
   for (const { key } of [madeKey.body, newKey.body]) {
     secrets.push(key.slice('tlk_'.length + 17), createHash('sha256').update(key).digest('hex'))
     const options = { token: key, headers: { 'idempotency-key': 'k1' } }
-    const guest = { eventId: 1, userId: `guest of ${key.slice(-4)}` }
+    const guest = { eventId: 1, userId: 'guest' }
     expect((await api.post('/book', guest, options)).status).toBe(200)
     expect((await api.get('/events?limit=x', { token: key })).status).toBe(400)
     expect((await api.get('/users', { token: key })).status).toBe(403)

@@ -97,6 +97,8 @@ const HEADERS: Record<string, readonly string[]> = {
     'Digest x',
     'Bearer',
     'bearer  ',
+    'Bearer tlk_',
+    'Bearer tlk_AAAAAAAAAAAAAAAA_000000000000000000000000000000001fFK7h',
     'Negotiate x',
     '\xff',
     'Basic //79',
