@@ -213,6 +213,7 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
     'GET /docs/swagger-ui-bundle.js': open200,
     'GET /docs/favicon-32x32.png': open200,
     'GET /docs/start.js': open200,
+    'GET /docs/style.css': open200,
     'GET /admin': { statuses: everyone(302) },
     'GET /admin/login': open200,
     // Only the form counts here, whatever access token is sent.
