@@ -49,7 +49,7 @@ export function createClient(baseUrl: string): Client {
       await response.body?.cancel()
       return { status, headers: answered, body: undefined }
     }
-    return { status, headers: answered, body: parse(await response.text()) }
+    return { status, headers: answered, body: parseBody(await response.text()) }
   }
   return {
     request,
@@ -59,7 +59,8 @@ export function createClient(baseUrl: string): Client {
   }
 }
 
-function parse(text: string): unknown {
+/** The parsed JSON, or the text if it is not JSON. */
+export function parseBody(text: string): unknown {
   if (text === '') return undefined
   try {
     return JSON.parse(text)

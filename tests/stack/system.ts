@@ -14,6 +14,7 @@ import {
 } from './processes.ts'
 import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
+import { createTypedClient } from './typed-client.ts'
 
 export interface SystemOptions {
   /** Number of API processes at the start. Default: 1. */
@@ -101,7 +102,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const client = (index: number) => {
     const api = apis[index]
     if (api === undefined) throw new Error(`There is no API process ${index}`)
-    return createClient(api.url)
+    return process.env['TEST_CLIENT'] === 'typed'
+      ? createTypedClient(api.url)
+      : createClient(api.url)
   }
 
   async function stop(): Promise<void> {
