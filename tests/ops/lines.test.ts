@@ -94,6 +94,8 @@ describe('the operators’ tool on a healthy system', SLOW, () => {
       withheldTickets: 0,
       surplusTickets: 0,
       owner: 'olga',
+      shared: false,
+      organizers: [],
       version: 1,
     })
     expect(data.nextHolds).toEqual([])
