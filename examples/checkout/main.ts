@@ -28,7 +28,7 @@ async function call(method: string, url: string, body?: object): Promise<any> {
 async function signIn(account: { userId: string; password: string }) {
   const { api } = createTicketLine({ baseUrl })
   const { token } = await dataOf(api.POST('/login', { body: account }))
-  return { token, tickets: createTicketLine({ baseUrl, token }) }
+  return createTicketLine({ baseUrl, token })
 }
 
 async function expectSoon(what: string, check: () => Promise<boolean>): Promise<void> {
@@ -36,7 +36,7 @@ async function expectSoon(what: string, check: () => Promise<boolean>): Promise<
     if (Date.now() > deadline) throw new Error(`Not within a minute: ${what}`)
 }
 
-const { token, tickets } = await signIn({ userId, password })
+const tickets = await signIn({ userId, password })
 const { eventId } = await tickets.createEvent({
   name: 'Checkout example',
   totalTickets: 4,
@@ -45,11 +45,17 @@ const { eventId } = await tickets.createEvent({
   confirmation: 'staff',
   listed: false,
 })
+// The shop can act for its buyers at this event, and do nothing else.
+const { id, key } = await dataOf(
+  tickets.api.POST('/api-keys', {
+    body: { name: 'Checkout example', scopes: ['bookings:write'], eventIds: [eventId] },
+  }),
+)
 log(`Event ${eventId} has 4 tickets, which are held for 6 s, and for 9 s at most.`)
 
 const providerSecret = randomBytes(32).toString('hex')
 const provider = await startProvider(providerSecret)
-const ticketLine = { baseUrl, token, eventId }
+const ticketLine = { baseUrl, token: key, eventId }
 const shop = await startShop({ ticketLine, providerUrl: provider.url, providerSecret, log })
 const payments = createPayments(provider.url)
 
@@ -71,7 +77,7 @@ try {
   const account = { userId: `slow-${run}`, password: randomBytes(12).toString('hex') }
   await dataOf(tickets.api.POST('/register', { body: account }))
   const buyer = await signIn(account)
-  const refusal = await buyer.tickets.confirm({ eventId }).catch((error: unknown) => error)
+  const refusal = await buyer.confirm({ eventId }).catch((error: unknown) => error)
   if (!hasCode(refusal)) throw refusal
   log(`slow-${run}: confirming without paying is refused with ${refusal.status} ${refusal.code}`)
 
@@ -93,4 +99,5 @@ try {
 } finally {
   await shop.close()
   await provider.close()
+  await tickets.api.DELETE('/api-keys/{id}', { params: { path: { id } } })
 }

@@ -48,7 +48,9 @@ describe('the README of the client', () => {
       const token = await system.token('olga', 'organizer')
       const event = { eventId: 1001, totalTickets: 2, name: 'Concert by the sea' }
       expect((await system.api.post('/events', event, { token })).status).toBe(201)
-      env = { ...process.env, BASE_URL: system.apis[0]?.url, KEY: token }
+      const scopes = ['events:write', 'bookings:write']
+      const { body } = await system.api.post('/api-keys', { name: 'Shop', scopes }, { token })
+      env = { ...process.env, BASE_URL: system.apis[0]?.url, KEY: body.key }
     })
     afterAll(() => system?.stop())
 

@@ -4,6 +4,7 @@ import path from 'node:path'
 import {
   type ChangesPage,
   createTicketLine,
+  dataOf,
   hasCode,
   type StandingUpdate,
   type StatusUpdate,
@@ -111,6 +112,21 @@ describe('the client of a real system', () => {
     const [first, second] = await Promise.all([book(), book()])
     expect(second).toEqual(first)
     expect(await book()).toEqual(first)
+  })
+
+  it('acts for any user with an API key, and learns if a scope is missing', async () => {
+    const eventId = await createEvent(5)
+    const body = { name: 'Shop', scopes: ['bookings:write' as const], eventIds: [eventId] }
+    const { key } = await dataOf(olga.api.POST('/api-keys', { body }))
+    const shop = createTicketLine({ baseUrl: system.apis[0]?.url as string, token: key })
+    for (const userId of ['ada', 'bob'])
+      expect(await shop.book({ eventId, userId })).toMatchObject({ outcome: 'booked', userId })
+    await expect(shop.book({ eventId })).rejects.toMatchObject({
+      code: 'invalid_request',
+      problem: { errors: [{ pointer: '/userId' }] },
+    })
+    const change = shop.configure(eventId, { sales: 'paused' })
+    await expect(change).rejects.toMatchObject({ code: 'insufficient_scope', status: 403 })
   })
 
   it('changes an event only if nobody has changed it since it was read', async () => {
