@@ -192,6 +192,20 @@ describe('an API key', () => {
     expect((await asOlga(`DELETE /api-keys/${id}`)).status).toBe(404)
   })
 
+  it('gets no change any more by a long poll that began before it was deleted', async () => {
+    const eventId = await kit.createEvent(5)
+    const { id, key } = await createKey({ scopes: ['changes:read'] })
+    const path = `GET /events/${eventId}/changes`
+    const { next } = (await call(key, path, undefined, { via: 1 })).body
+    const beganAt = performance.now()
+    const headers = { prefer: 'wait=20' }
+    const polling = call(key, `${path}?after=${next}`, undefined, { via: 1, headers })
+    await sleep(200)
+    expect((await asOlga(`DELETE /api-keys/${id}`)).status).toBe(204)
+    expect((await polling).status).toBe(REFUSED)
+    expect(performance.now() - beganAt).toBeLessThan(5000)
+  })
+
   it('works with its old secret for a day after a rotation, but not after two', async () => {
     const { id, key } = await createKey()
     expect(await statusWith(key, 1)).toBe(ACCEPTED)

@@ -132,7 +132,7 @@ export async function wireApp({
       postgres,
       knownEvents: config.postgres.knownEvents,
     }),
-    overrides: { apply: identity.recheck, onChange: identity.overrides.onChange },
+    overrides: { apply: identity.recheck, onChange: identity.onChange },
     ownKeys: createOwnKeys(databases.main.pool, postgres),
     knownKeys: identity.knownKeys,
     maxKeyRequestsPerMinute: config.limits.keyRequestsPerMinute,

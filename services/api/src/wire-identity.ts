@@ -69,6 +69,8 @@ export interface Identity {
    * @returns the caller with the role that they have now; undefined if they are refused now
    */
   recheck(principal: Principal): Principal | undefined | Promise<Principal | undefined>
+  /** Calls a listener with the id of each user whose requests may have to be checked again. */
+  onChange(listener: (userId: string) => void): void
   isSecure: CookieSecurity
   /**
    * Creates the first admin, and starts to poll for changes of accounts and API keys. Rejects if PostgreSQL cannot be
@@ -141,6 +143,10 @@ export async function wireIdentity({
       principal.key === undefined
         ? overrides.apply(principal)
         : knownKeys.recheck(principal.key.id),
+    onChange(listener) {
+      overrides.onChange(listener)
+      knownKeys.onDeleted(listener)
+    },
     isSecure,
     async start() {
       const { firstAdmin } = config.accounts

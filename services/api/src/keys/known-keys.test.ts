@@ -136,10 +136,14 @@ describe('known API keys', () => {
 
   it('are refused within a second after another process deleted them', async () => {
     expect(await keys.verify(key)).toBeDefined()
+    const owners: string[] = []
+    keys.onDeleted((userId) => owners.push(userId))
     put(key, { isDeleted: true })
     await vi.advanceTimersByTimeAsync(500)
     expect(await keys.verify(key)).toBeUndefined()
     expect(keys.count()).toBe(0)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(owners).toEqual(['olga'])
   })
 
   it('are read again after this process has changed them', async () => {

@@ -59,6 +59,8 @@ export interface KnownKeys {
   recheck(keyId: string): Promise<Principal | undefined>
   /** Called after this process has changed a key, so that the change takes effect here at once. */
   forget(keyId: string): void
+  /** Calls a listener with the owner of each known key that was deleted, or changed here. */
+  onDeleted(listener: (userId: string) => void): void
   /** How many keys this process knows. */
   count(): number
 }
@@ -111,6 +113,7 @@ export function createKnownKeys({
   const known = new LRUCache<string, KnownKey>({ max: MAX_KNOWN })
   /** Until when each id counts as unknown, by the steady clock. */
   const unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
+  const listeners: ((userId: string) => void)[] = []
   let uses = new Map<string, number>()
   let polling: Loop | undefined
   let polledAtMs: number | undefined
@@ -139,8 +142,15 @@ export function createKnownKeys({
   function learn(record: KeyRecord): void {
     const { keyId } = record
     unknown.delete(keyId)
-    if (record.isDeleted) known.delete(keyId)
+    if (record.isDeleted) drop(keyId)
     else if (known.has(keyId)) remember(record)
+  }
+
+  function drop(keyId: string): void {
+    const key = known.peek(keyId)
+    if (key === undefined) return
+    known.delete(keyId)
+    for (const listener of listeners) listener(key.record.userId)
   }
 
   function remember(record: KeyRecord): KnownKey {
@@ -214,7 +224,8 @@ export function createKnownKeys({
       const key = known.get(keyId) ?? (await read(keyId))
       return key && principalOf(key)
     },
-    forget: (keyId) => void known.delete(keyId),
+    forget: drop,
+    onDeleted: (listener) => void listeners.push(listener),
     count: () => known.size,
   }
 }
