@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { JOB_VERSION, type JobPayload, readJobPayload } from './command.js'
+import { callerOfKey, isCaller, keyIdOf } from './api-key.js'
+import { JOB_VERSION, type JobPayload, jobVersionOf, readJobPayload } from './command.js'
 
 const command = { type: 'book', eventId: 7, userId: 'ann', caller: 'ann' } as const
 const payload: JobPayload = {
@@ -43,6 +44,16 @@ describe('readJobPayload', () => {
     expect(readJobPayload(unawaited)).toEqual(unawaited)
   })
 
+  it('reads a command of an API key, and gives its job a version that earlier workers leave alone', () => {
+    const caller = callerOfKey('Zx81kQ4fWm2Rb7Yp')
+    const commands = [command, { ...command, caller }]
+    const written = { ...payload, v: jobVersionOf(commands), commands }
+
+    expect(written.v).toBe(4)
+    expect(readJobPayload(JSON.parse(JSON.stringify(written)))).toEqual(written)
+    expect(jobVersionOf([command])).toBe(3)
+  })
+
   it('accepts at most 256 commands', () => {
     const full = { ...payload, commands: Array.from({ length: 256 }, () => command) }
 
@@ -68,6 +79,10 @@ describe('readJobPayload', () => {
     ['an impossible event id', { ...payload, commands: [{ ...command, eventId: 0 }] }],
     ['an event id as a string', { ...payload, commands: [{ ...command, eventId: '7' }] }],
     ['an impossible user id', { ...payload, commands: [{ ...command, userId: 'a\nb' }] }],
+    [
+      'a caller that is neither a user nor a key',
+      { ...payload, commands: [{ ...command, caller: 'key\u0001x' }] },
+    ],
     ['no caller', { ...payload, commands: [{ ...command, caller: undefined }] }],
     ['a key hash that is not a string', { ...payload, commands: [{ ...command, keyHash: 5 }] }],
     [
@@ -91,4 +106,13 @@ describe('readJobPayload', () => {
   ])('refuses as malformed: %s', (_what, data) => {
     expect(readJobPayload(data)).toBe('malformed')
   })
+})
+
+it('tells API keys and users apart', () => {
+  const caller = callerOfKey('Zx81kQ4fWm2Rb7Yp')
+  expect([isCaller(caller), keyIdOf(caller)]).toEqual([true, 'Zx81kQ4fWm2Rb7Yp'])
+  for (const userId of ['ada', 'key', 'keyZx81kQ4fWm2Rb7Yp', 'key u0001Zx81kQ4fWm2Rb7Yp'])
+    expect([isCaller(userId), keyIdOf(userId)]).toEqual([true, undefined])
+  for (const other of ['', 'key\u0001', `${caller}x`, 'ke\u0001y', 7])
+    expect(isCaller(other)).toBe(false)
 })
