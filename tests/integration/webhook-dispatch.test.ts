@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { deleteEvent, pruneWebhooks, readWebhookLag } from '@ticket-line/db'
+import { deleteEvent, dispatchChanges, pruneWebhooks, readWebhookLag } from '@ticket-line/db'
 import { Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -41,6 +41,24 @@ describe('notifiers', () => {
 
     await stack.waitForCursor(webhookId, 1, ({ delivered_no }) => delivered_no === 3)
     expect(receiver.numbersOf(1)).toEqual([1, 2, 3])
+  })
+
+  it('deliver nothing of a deleted event to an owner who was no longer its staff', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    const { webhookId } = await stack.addWebhook()
+    await addChanges(pool, 1, 1)
+    await dispatchChanges(pool, [1])
+    await pool.query(`UPDATE events SET owner = 'somebody', shared = false WHERE event_id = 1`)
+    await addChanges(pool, 1, 2)
+    expect(await deleteEvent(pool, 1, { state: 'open' })).toBe('deleted')
+    expect(await stack.cursorOf(webhookId, 1)).toBeUndefined()
+    await addEvent(pool, 2)
+    await stack.addNotifier()
+    await stack.change(2)
+
+    await receiver.waitFor(() => receiver.received.length > 0)
+    expect(receiver.received.map(({ body }) => body.data.eventId)).toEqual([2])
   })
 
   it('deliver only what was decided after the webhook was made', async () => {

@@ -1,6 +1,14 @@
 import type { Pool } from 'pg'
 import { dispatchChanges } from '../webhooks/dispatch.js'
+import { OWNER_ROLE } from '../webhooks/endpoints.js'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
+import { isStaffSql } from './staff.js'
+
+// Nobody can tell afterwards who was staff of the event. So only webhooks of its staff keep a cursor.
+const REMOVE_CURSORS_OF_OTHERS = `DELETE FROM webhook_cursors c USING events e, webhooks w
+    LEFT JOIN users u ON u.user_id = w.owner
+  WHERE c.event_id = $1 AND e.event_id = c.event_id AND w.webhook_id = c.webhook_id
+    AND ${isStaffSql('e', 'w.owner', OWNER_ROLE)} IS NOT TRUE`
 
 /**
  * Deletes an event if it never had a claim: each claim takes a number, so its last one is 0 then.
@@ -23,6 +31,7 @@ export async function deleteEvent(
     if (event === undefined) return 'not_found'
     if (event.is_used) return 'in_use'
     await dispatchChanges(client, [eventId])
+    await client.query(REMOVE_CURSORS_OF_OTHERS, [eventId])
     await client.query('DELETE FROM events WHERE event_id = $1', [eventId])
     return 'deleted'
   })

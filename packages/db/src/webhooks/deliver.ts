@@ -88,9 +88,13 @@ function changesOf(eventId: number, rows: readonly ChangeRow[]): LoggedChange[] 
   )
 }
 
-/** Selects whether the owner of a webhook is staff of an event. Only admins are of a deleted one. */
+/**
+ * Selects whether the owner of a webhook is staff of an event. A deleted event has no staff any more,
+ * and its cursors are those of its last staff (`deleteEvent`), as long as they are organizers.
+ */
 const ownerIsStaff = (webhookId: string, eventId: string): string =>
-  `SELECT ${isStaffSql('e', 'w.owner', OWNER_ROLE)} IS TRUE AS is_staff FROM webhooks w
+  `SELECT CASE WHEN e.event_id IS NULL THEN ${OWNER_ROLE} IN ('organizer', 'admin')
+      ELSE ${isStaffSql('e', 'w.owner', OWNER_ROLE)} IS TRUE END AS is_staff FROM webhooks w
     LEFT JOIN users u ON u.user_id = w.owner LEFT JOIN events e ON e.event_id = ${eventId}
     WHERE w.webhook_id = ${webhookId}`
 
