@@ -18,6 +18,7 @@ describe('readConfig', () => {
       requests: 100,
       polls: 1000,
       signInFailures: 20,
+      keyRequestsPerMinute: 60_000,
     })
     expect(config).toMatchObject({
       trustedProxies: { hops: 0 },
