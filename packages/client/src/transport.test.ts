@@ -90,6 +90,22 @@ describe('a request that is repeated', () => {
     expect(await send(server.fetch, { method: 'POST', key: 'k' })).toMatchObject({ status: 200 })
   })
 
+  it('is sent again if the connection breaks in the middle of the answer', async () => {
+    let count = 0
+    const broken = () =>
+      new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode('{"outc')),
+        pull: (controller) => controller.error(new TypeError('terminated')),
+      })
+    const headers = { 'content-type': 'application/json' }
+    const fetch: Fetch = async () =>
+      new Response(++count === 1 ? broken() : '{"outcome":"booked"}', { headers })
+
+    const answered = (await send(fetch, { method: 'POST', key: 'k' })) as Response
+    expect(await answered.json()).toEqual({ outcome: 'booked' })
+    expect(count).toBe(2)
+  })
+
   it('gets each time the token that is valid then', async () => {
     const server = serverOf(answer(503), answer(200))
     let count = 0

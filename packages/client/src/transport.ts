@@ -35,7 +35,7 @@ export interface TransportOptions {
 }
 
 /** The API answers within 30 s, even if it waits for a decision. The rest is for slow networks, ms. */
-const HEAD_TIMEOUT_MS = 45_000
+const ANSWER_TIMEOUT_MS = 45_000
 /** Longest pause before the first repetition that the API did not ask for, ms. It doubles. */
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 8000
@@ -57,10 +57,10 @@ export function createTransport({ token, fetch, giveUpAfterMs }: TransportOption
   /** @returns the answer, or the error if there was none */
   async function attempt({ url, init, headers }: Call): Promise<Response | Error> {
     const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(), HEAD_TIMEOUT_MS)
+    const timer = setTimeout(() => timeout.abort(), ANSWER_TIMEOUT_MS)
     const signal = init.signal ? AbortSignal.any([init.signal, timeout.signal]) : timeout.signal
     try {
-      return await fetch(url, { ...init, headers, signal })
+      return await whole(await fetch(url, { ...init, headers, signal }))
     } catch (error) {
       init.signal?.throwIfAborted()
       return error instanceof Error ? error : new Error(String(error))
@@ -82,11 +82,18 @@ export function createTransport({ token, fetch, giveUpAfterMs }: TransportOption
         const message = `${call.method} ${call.url} got no answer: ${answer.message}`
         throw new NoAnswerError(message, { cause: answer })
       }
-      // Read to its end, so that the connection can be used again.
+      // A page of a proxy is read to its end, so that the connection can be used again.
       if (answer instanceof Response) answer.text().catch(() => undefined)
       await pause(pauseMs, signal)
     }
   }
+}
+
+/** Reads JSON to its end, because the connection may break in the middle of it. */
+async function whole(response: Response): Promise<Response> {
+  const isJson = /^application\/(problem\+)?json\b/.test(response.headers.get('content-type') ?? '')
+  if (!isJson || response.body === null) return response
+  return new Response(await response.text(), response)
 }
 
 /** How long to wait before the request is repeated, ms; undefined if it must not be repeated. */
