@@ -217,16 +217,15 @@ export function principalOf(c: Context<AppEnv>): Principal {
 /**
  * Checks that an API key may call a route that not everybody may call.
  *
- * @param scope the scopes of which the key needs one; undefined if no key may make the call
+ * @param needed the scopes of which the key needs one; none if no key may make the call
  * @param eventId the event that the call is about; undefined if it is about no event
  * @throws AppError `insufficient_scope`
  */
-export function requireScope(
+function requireScope(
   key: PrincipalKey,
-  scope: Scope | readonly Scope[] | undefined,
+  needed: readonly Scope[],
   eventId: number | undefined,
 ): void {
-  const needed = scopesOf(scope)
   if (needed.length === 0) throw insufficientScope(KEYS_MAY_NOT, needed)
   if (!needed.some((one) => key.scopes.has(one))) throw insufficientScope(SCOPE_MISSING, needed)
   if (eventId !== undefined && key.eventIds !== undefined && !key.eventIds.has(eventId))
@@ -354,7 +353,8 @@ function chainOf(
     return input
   }
 
-  const mayCall = (key: PrincipalKey): boolean => scopesOf(scope).some((one) => key.scopes.has(one))
+  const needed = scopesOf(scope)
+  const mayCall = (key: PrincipalKey): boolean => needed.some((one) => key.scopes.has(one))
 
   /** Reads a request of a key that acts for a user, and counts it, because 429 comes before 400. */
   async function readCounted(c: Context<AppEnv>, key: PrincipalKey) {
@@ -374,7 +374,7 @@ function chainOf(
     const key = auth === 'required' ? c.get('principal')?.key : undefined
     const input = key !== undefined && actsForUser ? await readCounted(c, key) : await readInput(c)
     if (input instanceof Response) return input
-    if (key !== undefined) requireScope(key, scope, eventIdIn(input))
+    if (key !== undefined) requireScope(key, needed, eventIdIn(input))
     if (role === 'staff') await requireStaffOf(c, eventIdIn(input), requireStaff)
     else if (role !== undefined) requireRole(principalOf(c), role)
     return handler(c, input, sendJson)

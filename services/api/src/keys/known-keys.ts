@@ -186,9 +186,9 @@ export function createKnownKeys({
     return undefined
   }
 
-  function check(known: KnownKey | undefined, hash: Buffer): Principal | undefined {
-    if (known === undefined || !isHashOf(known.record, hash, clock.wallMs())) return undefined
-    return principalOf(known)
+  function check(key: KnownKey | undefined, hash: Buffer): Principal | undefined {
+    if (key === undefined || !isHashOf(key.record, hash, clock.wallMs())) return undefined
+    return principalOf(key)
   }
 
   /** @returns undefined if the key has expired, or the person's account is disabled */
