@@ -123,7 +123,7 @@ describe('the SQL statements of a batch', () => {
   it('reads and writes the same rows as the model tables', { timeout: 120_000 }, async () => {
     for (const [number, scenario] of fc.sample(histories, { seed, numRuns: 12 }).entries()) {
       await kit.query(`SET LOCAL ticket_line.pruning = 'on';
-        TRUNCATE events, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys, changes`)
+        TRUNCATE events, event_organizers, claims, bookings, waitlist_entries, waitlist_blocks, commands, idempotency_keys, changes`)
       await createEvents(scenario)
 
       const logged: Omit<LoggedChange, 'atMs'>[] = []
