@@ -247,7 +247,7 @@ describe('GET /events/:eventId/changes', () => {
 })
 
 describe('a reader that cannot continue', () => {
-  it('is told that its epoch is over', async () => {
+  it('gets 410 after a new epoch', async () => {
     const eventId = await kit.createEvent(0)
     const { epoch, next } = (await read(eventId)).body
     expect((await read(eventId, `?after=${next}&epoch=${epoch}`)).status).toBe(200)
@@ -259,7 +259,7 @@ describe('a reader that cannot continue', () => {
     expect(await read(eventId, '?epoch=another', stream)).toMatchObject(gone)
   })
 
-  it('is told the oldest change that is kept', async () => {
+  it('gets 410 with the oldest change that is kept', async () => {
     const eventId = await kit.createEvent(0)
     await addChanges(eventId, 9)
     await kit.query(
@@ -354,7 +354,7 @@ describe('a long poll for changes', () => {
     expect(await reader).toMatchObject({ status: 410, body: { code: 'epoch_changed' } })
   })
 
-  it('gives many clients the same changes for one read a second', async () => {
+  it('costs one read a second, however many clients wait', async () => {
     const eventId = await kit.createEvent(5)
     const clients = 200
     const reads = async (): Promise<number> => {
@@ -402,13 +402,14 @@ describe('a long poll for changes', () => {
     await stopped
   })
 
-  it('shows nothing to somebody who was demoted or disabled during the wait', async () => {
+  it('shows nothing to a user who was demoted or disabled during the wait', async () => {
     const eventId = await kit.createEvent(5)
     const token = await system.token('root', 'admin')
     const password = 'tall ferns by the river'
-    for (const [path, change, status, code] of [
-      ['role', { role: 'user' }, 403, 'forbidden'],
-      ['disabled', { disabled: true }, 401, 'unauthorized'],
+    // The end of an account ends the wait, too.
+    for (const [path, change, status, code, wait] of [
+      ['role', { role: 'user' }, 403, 'forbidden', 3],
+      ['disabled', { disabled: true }, 401, 'unauthorized', 30],
     ] as const) {
       const userId = `staff ${path}`
       await system.api.post('/register', { userId, password })
@@ -422,14 +423,16 @@ describe('a long poll for changes', () => {
       const login = await system.api.post('/login', { userId, password })
       const waiting = system.api.get(`/events/${eventId}/changes?after=1`, {
         token: login.body.token,
-        headers: { prefer: 'wait=3' },
+        headers: { prefer: `wait=${wait}` },
       })
       await sleep(300)
+      const changedAt = performance.now()
       const changed = await system.api.put(`/users/${encodeURIComponent(userId)}/${path}`, change, {
         token,
       })
       expect(changed.status).toBe(200)
       expect(await waiting).toMatchObject({ status, body: { code } })
+      expect(performance.now() - changedAt).toBeLessThan(20_000)
     }
   })
 
@@ -446,6 +449,19 @@ describe('a long poll for changes', () => {
     await sleep(300)
     expect((await setOrganizers([])).status).toBe(200)
     expect(await waiting).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+  })
+
+  it('ends when its token expires', async () => {
+    const eventId = await kit.createEvent(5)
+    const token = await system.token('olga', 'organizer', 3)
+    const sentAt = performance.now()
+    const { status, body } = await system.api.get(`/events/${eventId}/changes?after=1`, {
+      token,
+      headers: { prefer: 'wait=30' },
+    })
+    expect(performance.now() - sentAt).toBeLessThan(20_000)
+    // The page is empty if the timer fires a moment before the token expires.
+    expect(status === 200 ? body.changes : body.code).toEqual(status === 200 ? [] : 'unauthorized')
   })
 
   it('ends when its client disconnects', async () => {

@@ -21,25 +21,30 @@ import type { Slots } from './slots.js'
 
 /** How a run of a delivery ended. */
 export type DeliveryResult =
-  /** The cursor is not due, or another notifier has claimed it. */
+  /** The cursor is not due, another notifier has claimed it, or nothing may be sent now. */
   | { kind: 'not_due' }
-  /** The cursor is given back, and may be due. */
+  /** The claim has ended, and the cursor may be due again. */
   | { kind: 'given_back' }
   /** An attempt failed. The next one is due after this time, ms. */
   | { kind: 'retry'; inMs: number }
 
 /**
- * A claim lasts a little longer than a request can take, ms. If a notifier dies, another one may
- * continue after that time.
+ * How long a claim lasts, ms: a little longer than a request can take. If a notifier dies, another
+ * one may continue after that time.
  */
 const CLAIM_MS = SEND_TIMEOUT_MS + 5000
-/** Changes that are read together. A batch has at most 100. */
+/** How long after its claim a request may begin, ms, so that it ends before the claim does. */
+const BEGIN_WITHIN_MS = CLAIM_MS - SEND_TIMEOUT_MS
+/** Maximum number of changes in one read. A batch has at most 100. */
 const CHANGES_PER_READ = 200
-/** After this long, a run gives its slot to other events of the endpoint, ms. */
+/** After this time, a run leaves its slot to the other events of the endpoint, ms. */
 const RUN_MS = 2000
 /** How long a run trusts what it read about the owner of the webhook, ms. */
 const STAFF_TRUSTED_MS = 500
-/** How long a cursor stays unclaimed until its epoch is adopted, ms. */
+/**
+ * After this time, a cursor of an earlier epoch is due again, ms. By then a notifier should have
+ * set it to the present epoch.
+ */
 const EPOCH_PAUSE_MS = 1000
 
 export interface DeliverDeps {
@@ -48,9 +53,12 @@ export interface DeliverDeps {
   slots: Slots
   send: Send
   /** Called after each delivery that succeeded. */
-  onDelivered: (endpoint: Endpoint, lag: { decidedAtMs: number }) => void
-  /** Called after each attempt that failed. */
+  onDelivered: (endpoint: Endpoint, lastChange: { decidedAtMs: number }) => void
+  /**
+   * Called after each attempt that failed. `disabled` is the reason if it disabled the endpoint.
+   */
   onFailed: (endpoint: Endpoint, failure: { disabled: 'gone' | 'failing' | undefined }) => void
+  /** Called after an attempt that failed and whose changes are parked. */
   onParked: (endpoint: Endpoint, key: CursorKey) => void
   /** Aborted when no further request may begin. */
   stopping: AbortSignal
@@ -59,16 +67,18 @@ export interface DeliverDeps {
 
 /**
  * Sends an endpoint the changes of an event, one request after another, strictly in order. The
- * cursor in PostgreSQL is the truth:
+ * cursor in PostgreSQL is the source of truth:
  *
- * - A run claims the cursor first. The claim ends by itself, so a notifier that dies blocks it for
- *   20 s at most. While it lasts, no other notifier sends to the endpoint about the event, even if
- *   Redis has lost the job or has it twice.
- * - The cursor moves after the answer, and only from where the run found it. A notifier that dies
- *   in between has sent a message that is sent again, with the same id. None is skipped.
+ * - A run claims the cursor first. While the claim lasts, no other notifier sends the endpoint
+ *   changes of the event, even if Redis has lost the job or has it twice. A claim ends after 20 s,
+ *   so a notifier that dies does not block the cursor for longer.
+ * - If a request could outlast its claim, because the process was frozen or PostgreSQL was slow,
+ *   the run does not send it. Another notifier might send later changes before the request arrives.
+ * - The cursor moves after the answer, and only from where the run found it. If the notifier dies
+ *   in between, another one sends the message again, with the same id. No message is skipped.
  * - A batch records its last change before it is sent, so that a retry has the same id and content.
- * - A run that has caught up gives the cursor back in the statement that moves it. That statement
- *   compares with the last announced change, so no change is forgotten in between.
+ * - A run that has caught up gives the cursor back in the statement that moves it. The statement
+ *   compares the cursor with the last dispatched change, so no change is forgotten in between.
  * - An owner who is not staff of the event gets nothing: the cursor moves past the changes.
  */
 export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<DeliveryResult> {
@@ -76,6 +86,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
 
   return async function deliver(key) {
     if (!isOpen(await endpoints.find(key.webhookId))) return { kind: 'not_due' }
+    let claimedAtMs = clock.steadyMs()
     const claimed = await claimCursor(pool, key, CLAIM_MS, CHANGES_PER_READ)
     if (claimed === undefined) return { kind: 'not_due' }
     let cursor: Cursor = claimed
@@ -94,25 +105,31 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       const next = nextRequest({ cursor, changes, wants, format: endpoint.format })
       let attempt: Attempt | undefined
       if (next.kind === 'send') {
-        const sent = await sendNext(endpoint, key, { cursor, next, epoch: claimed.epoch })
+        const sent = await sendNext(endpoint, key, {
+          cursor,
+          next,
+          epoch: claimed.epoch,
+          claimedAtMs,
+        })
         if (sent.kind === 'ended') return sent.result
         attempt = sent.attempt
       }
       const toNo =
         next.kind === 'none' ? Math.max(cursor.announcedNo, cursor.deliveredNo) : next.toNo
-      const isRead = (changes.at(-1)?.no ?? 0) <= toNo
-      const mayHaveMore = !isRead || changes.length === CHANGES_PER_READ
-      const goesOn = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
-      const claimForMs = goesOn ? CLAIM_MS : undefined
+      const allUsed = (changes.at(-1)?.no ?? 0) <= toNo
+      const mayHaveMore = !allUsed || changes.length === CHANGES_PER_READ
+      const continues = mayHaveMore && clock.steadyMs() < endsAtMs && !stopping.aborted
+      const claimForMs = continues ? CLAIM_MS : undefined
       const move = { key, fromNo: cursor.deliveredNo, toNo, attempt, claimForMs }
+      claimedAtMs = clock.steadyMs()
       const moved = await moveCursor(pool, move)
       if (moved === 'lost') return { kind: 'not_due' }
-      if (!goesOn) return { kind: 'given_back' }
+      if (!continues) return { kind: 'given_back' }
       cursor = { ...cursor, deliveredNo: toNo, batchTo: null, attempts: 0, failingSinceMs: null }
-      if (isRead) {
+      if (allUsed) {
         const { eventId } = key
-        const last = Number.MAX_SAFE_INTEGER
-        changes = await readChangesToDeliver(pool, eventId, toNo, last, CHANGES_PER_READ)
+        const anyNo = Number.MAX_SAFE_INTEGER
+        changes = await readChangesToDeliver(pool, eventId, toNo, anyNo, CHANGES_PER_READ)
       }
     }
   }
@@ -130,21 +147,24 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
     cursor: Cursor
     next: NextRequest & { kind: 'send' }
     epoch: string
+    /** When the claim began, or was renewed. */
+    claimedAtMs: number
   }
 
   /** Sends a request, and records an attempt that failed. */
   async function sendNext(
     endpoint: Endpoint,
     key: CursorKey,
-    { cursor, next, epoch }: Sending,
+    { cursor, next, epoch, claimedAtMs }: Sending,
   ): Promise<{ kind: 'delivered'; attempt: Attempt } | { kind: 'ended'; result: DeliveryResult }> {
     const { webhookId, eventId } = key
     const { format } = endpoint
     const ended = (result: DeliveryResult) => ({ kind: 'ended', result }) as const
     if (format === 'batch' && cursor.batchTo === null) {
-      const isHere = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
-      if (!isHere) return ended({ kind: 'not_due' })
+      const hasBegun = await beginBatch(pool, key, cursor.deliveredNo, next.toNo)
+      if (!hasBegun) return ended({ kind: 'not_due' })
     }
+    if (clock.steadyMs() - claimedAtMs > BEGIN_WITHIN_MS) return ended({ kind: 'not_due' })
     const firstNo = next.changes[0]?.no ?? next.toNo
     const lastNo = next.changes.at(-1)?.no ?? next.toNo
     const messageId = messageIdOf({ epoch, eventId, no: firstNo, lastNo, webhookId })

@@ -8,9 +8,11 @@ export interface CursorKey {
   eventId: number
 }
 
-// A missing cursor begins at the last change that was decided before its webhook was made. It needs
-// no cursor yet if nothing was decided since. The scan goes backwards, so it reads only changes that
-// have to be delivered. Rows are written in one order by all notifiers, so that they do not deadlock.
+// A new cursor begins at the last change that was decided before its webhook was made. If nothing
+// was decided since then, the webhook gets no cursor yet. The scan for that change goes backwards,
+// so it reads only changes that have to be delivered. All notifiers write the rows in the same
+// order, so that they do not deadlock.
+//
 // A webhook whose owner is not staff of the event gets no cursor. If it has one from before, the
 // changes are announced and then skipped by `deliver`, so that the owner does not get them later,
 // once they are staff again.
@@ -61,13 +63,13 @@ const keyOf = (row: KeyRow): CursorKey => ({
 })
 
 /**
- * Hands the new changes of events to the webhooks that get them: creates missing cursors and makes
- * cursors due. Any number of notifiers may do so for the same events at the same time.
+ * Dispatches the new changes of events to the webhooks that get them: creates missing cursors and
+ * makes cursors due. Any number of notifiers may do so for the same events at the same time.
  *
  * @returns the cursors that are due now
  */
 export async function dispatchChanges(
-  pool: Pool,
+  pool: Pick<Pool, 'query'>,
   eventIds: readonly number[],
 ): Promise<CursorKey[]> {
   const { rows } = await pool.query<KeyRow>({
@@ -156,7 +158,7 @@ const STILL_DUE = `SELECT c.webhook_id, c.event_id
   JOIN webhooks w ON w.webhook_id = c.webhook_id
   WHERE c.next_attempt_at <= now() AND ${UNCLAIMED} AND w.disabled_at IS NULL`
 
-/** Selects the cursors that are due. */
+/** Selects those of the cursors that are due. */
 export async function selectDueCursors(
   pool: Pool,
   keys: readonly CursorKey[],

@@ -62,7 +62,7 @@ function shownDataOf({ type, data }: LoggedChange): { data?: ShownChangeData } {
   return Object.keys(shown).length > 0 ? { data: shown } : {}
 }
 
-/** A time for clients. PostgreSQL computes in floats, which are not whole milliseconds. */
+/** A time for clients. It is rounded, because PostgreSQL computes times as floats. */
 export function isoOf(timeMs: number): string
 export function isoOf(timeMs: number | null): string | null
 export function isoOf(timeMs: number | null): string | null {

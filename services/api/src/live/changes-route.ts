@@ -3,6 +3,7 @@ import {
   type LoggedChange,
   type ShownSettings,
   shownChangeOf,
+  systemClock,
 } from '@ticket-line/shared'
 import type { Context } from 'hono'
 import { z } from 'zod'
@@ -31,7 +32,7 @@ export interface ChangesDeps extends ExportDeps {
   changes: ChangeFeed
   requests: ConcurrencyLimit
   longPolls: ConcurrencyLimit
-  overrides: Pick<AccountOverrides, 'apply'>
+  overrides: Pick<AccountOverrides, 'apply' | 'onChange'>
   access: Pick<EventAccess, 'staffOf'>
 }
 
@@ -119,9 +120,9 @@ export const changeSchema = z
           .optional()
           .meta({ description: 'Of `booking.canceled`: what was canceled.' }),
         reason: z.string().optional(),
-        settings: settingsSchema
-          .optional()
-          .meta({ description: 'Of `event.created` all settings, of `event.updated` new ones.' }),
+        settings: settingsSchema.optional().meta({
+          description: 'Of `event.created`: all settings. Of `event.updated`: those that changed.',
+        }),
       })
       .optional(),
   })
@@ -147,7 +148,8 @@ const changesPageSchema = z
       example: 1025,
     }),
     epoch: z.string().meta({
-      description: 'Differs after a restore of the database. Numbers count in one epoch only.',
+      description:
+        'Changes when the database is restored. Numbers of changes have a meaning in one epoch only.',
       example: '6f1c6a3e-6b0e-4f0e-9d0e-0f3a8f7b2f5d',
     }),
   })
@@ -159,6 +161,7 @@ const changesPageSchema = z
 /** `GET /events/:eventId/changes`. */
 export function changesRoute(deps: ChangesDeps): Route {
   const { changes: feed } = deps
+  const wait = createWait(deps)
   return defineRoute({
     method: 'GET',
     path: '/events/:eventId/changes',
@@ -173,10 +176,10 @@ export function changesRoute(deps: ChangesDeps): Route {
       tag: 'Lists',
       summary: 'Follow the changes of an event, in order of decision',
       description:
-        'Pass `next` and `epoch` of each page to the next call. A page may be empty although there are further changes, if `type` passes over many others: there are no more if `next` equals `after`. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
+        'Pass `next` and `epoch` of each page to the next call. With `type`, a page may be empty although there are further changes. If `next` equals `after`, there are no more. Changes are kept for 90 days by default. After `changes_pruned` and `epoch_changed`, read the lists of the event again. `Accept: application/x-ndjson` streams all changes after `after`, one a line, and ignores `limit`; its `Link` leads to the changes that follow. Each user can download one list at a time.',
       requestHeaders: {
         Prefer:
-          '`wait=N` waits up to N seconds for a change if there is none, at most 30. The page is empty if the time is over.',
+          '`wait=N` waits up to N seconds for a change if there is none, at most 30. If none comes in that time, the page is empty. The wait also ends when the token expires.',
       },
       problems: ['event_not_found', 'epoch_changed', 'changes_pruned', 'busy', 'unavailable'],
     },
@@ -194,7 +197,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       if (prefers(NDJSON, c.req.header('accept'))) return sendNdjson(c, request, deps)
       const { waitSeconds } = parsePrefer(c.req.header('prefer'))
       const page = waitSeconds
-        ? await wait(c, { ...request, limit }, waitSeconds * 1000, deps)
+        ? await wait(c, { ...request, limit }, waitSeconds * 1000)
         : await feed.read({ ...request, limit })
       const applied = preferenceApplied({ waitSeconds })
       const body = {
@@ -212,18 +215,47 @@ export function changesRoute(deps: ChangesDeps): Route {
   })
 }
 
-async function wait(
-  c: Context<AppEnv>,
-  request: ChangeRequest,
-  waitMs: number,
-  deps: ChangesDeps,
-): Promise<ChangesRead> {
-  const page = await asLongPoll(deps, () => deps.changes.wait(request, waitMs, c.req.raw.signal))
-  // The account may have been disabled during the wait, or may no longer be staff of the event.
-  const principal = await deps.overrides.apply(principalOf(c))
-  if (principal === undefined) throw tokenRefused()
-  checkStaff(await deps.access.staffOf(principal, request.eventId))
-  return page
+/** A long poll ends when its token expires, and when the account of its caller changes. */
+function createWait({ overrides, access, ...deps }: ChangesDeps) {
+  /** What ends the long polls of each user. */
+  let pollsOfUsers: Map<string, Set<AbortController>> | undefined
+
+  /** Ends the long polls of a user when their account changes. */
+  function createPolls(): Map<string, Set<AbortController>> {
+    const polls = new Map<string, Set<AbortController>>()
+    overrides.onChange((userId) => {
+      for (const poll of polls.get(userId) ?? []) poll.abort()
+    })
+    return polls
+  }
+
+  return async function wait(
+    c: Context<AppEnv>,
+    request: ChangeRequest,
+    waitMs: number,
+  ): Promise<ChangesRead> {
+    const { userId, expiresAtMs = Number.POSITIVE_INFINITY } = principalOf(c)
+    const msLeft = (): number => Math.max(0, expiresAtMs - systemClock.wallMs())
+    const ended = new AbortController()
+    const signal = AbortSignal.any([c.req.raw.signal, ended.signal])
+    // The OpenAPI document lists the routes without `overrides`, so the first poll does this.
+    pollsOfUsers ??= createPolls()
+    const polls = pollsOfUsers
+    const own = polls.get(userId) ?? new Set()
+    polls.set(userId, own.add(ended))
+    let page: ChangesRead
+    try {
+      page = await asLongPoll(deps, () =>
+        deps.changes.wait(request, Math.min(waitMs, msLeft()), signal),
+      )
+    } finally {
+      if (own.delete(ended) && own.size === 0) polls.delete(userId)
+    }
+    const principal = msLeft() > 0 ? await overrides.apply(principalOf(c)) : undefined
+    if (principal === undefined) throw tokenRefused()
+    checkStaff(await access.staffOf(principal, request.eventId))
+    return page
+  }
 }
 
 async function sendNdjson(
@@ -231,7 +263,7 @@ async function sendNdjson(
   request: Parameters<ChangeFeed['export']>[0],
   deps: ChangesDeps,
 ): Promise<Response> {
-  // An export is not begun for HEAD, but is refused as for GET.
+  // HEAD begins no export, but is refused when GET would be.
   if (c.req.method === 'HEAD') await deps.changes.read({ ...request, limit: 1 })
   return sendExport(
     c,

@@ -41,7 +41,7 @@ export interface WebhookDeps {
   webhookJobs: WebhookQueue
   /** Which URLs webhooks may have. */
   webhookRules: AddressRules
-  /** Encrypt secrets; absent without `WEBHOOK_SECRET_KEY`. */
+  /** The keys that encrypt secrets; undefined without `WEBHOOK_SECRET_KEY`. */
   webhookKeys: SecretKeys | undefined
 }
 
@@ -52,16 +52,15 @@ export const TOO_MANY_WEBHOOKS = `You have ${MAX_WEBHOOKS_PER_USER} webhooks, wh
 /** Message of `webhook_disabled`. */
 export const WEBHOOK_DISABLED = 'The webhook is disabled. Enable it first.'
 const NO_KEY = 'Webhooks are not set up on this service.'
-/** Operators have to restart the service to set the key. */
+/** `Retry-After` without the key, s. An operator has to restart the service to set it. */
 const NO_KEY_RETRY_S = 300
 
 /** Message of `insufficient_scope`. */
 const OTHER_EVENTS = 'This API key may only make webhooks for its own `eventIds`.'
 
-/** A caller sees their own webhooks only, admins included. */
 const OWN = 'Users see and change only their own webhooks. That includes admins.'
 
-/** Routes with which organizers and admins keep their webhooks. */
+/** Routes with which organizers and admins manage their webhooks. */
 export function webhookRoutes(deps: WebhookDeps): Route[] {
   const bodies = webhookBodies(deps.webhookRules)
   return [
@@ -144,7 +143,7 @@ function createRoute(deps: WebhookDeps, bodies: Bodies): Route {
       operationId: 'createWebhook',
       tag: 'Webhooks',
       summary: 'Create a webhook',
-      description: `The webhook gets the changes that are decided from now on, of events whose staff its owner is at that time. Each request is signed as Standard Webhooks 1.0 says. A user may have ${MAX_WEBHOOKS_PER_USER} webhooks.`,
+      description: `The webhook gets the changes that are decided from now on, of events of which its owner is staff at that time. Each request is signed as Standard Webhooks 1.0 says. A user may have ${MAX_WEBHOOKS_PER_USER} webhooks.`,
       problems: ['too_many_webhooks', 'unavailable', 'unknown'],
     },
     responses: {
@@ -288,7 +287,7 @@ function rotateRoute(deps: WebhookDeps): Route {
       tag: 'Webhooks',
       summary: 'Replace the secret of a webhook',
       description:
-        'For 24 hours, each delivery has two signatures: one with the new secret, and one with the secret before. The secret before that is no longer used.',
+        'For 24 hours, each delivery has two signatures: one with the new secret, and one with the previous secret. Older secrets are no longer used.',
       problems: ['webhook_not_found', 'unavailable', 'unknown'],
     },
     responses: { 200: { description: 'The new secret.', schema: rotatedSchema } },
@@ -353,7 +352,7 @@ function replayRoute(deps: WebhookDeps): Route {
       tag: 'Webhooks',
       summary: 'Send changes of an event again',
       description:
-        'Changes of the types that the webhook gets are sent again, in order and beside the live deliveries, with the `webhook-id` that they had before.',
+        'Changes of the types that the webhook gets are sent again, in order, with the `webhook-id` that they had before. Live deliveries go on at the same time.',
       problems: [
         'webhook_not_found',
         'event_not_found',

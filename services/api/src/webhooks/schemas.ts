@@ -185,7 +185,7 @@ export const rotatedSchema = z
     ...shownWebhook,
     secret: secretSchema,
     previousSecretUntil: timeSchema.meta({
-      description: 'Until then, deliveries are also signed with the secret before.',
+      description: 'Until then, deliveries are also signed with the previous secret.',
     }),
   })
   .meta({
@@ -212,7 +212,11 @@ export const replayedSchema = z
     message: z.string(),
     eventId: shownEventId,
     from: z.int().meta({ format: 'int64' }),
-    to: z.int().meta({ description: 'At most the last change that there is.', format: 'int64' }),
+    to: z.int().meta({
+      description:
+        'The last change that will be sent: `to` of the request, or the last change of the event if that is lower.',
+      format: 'int64',
+    }),
   })
   .meta({
     id: 'WebhookReplay',
@@ -226,7 +230,7 @@ export const deliveriesQuery = z.object({
   state: wordsParameter(DELIVERY_STATES)
     .default(DELIVERY_STATES)
     .meta({
-      description: 'Only attempts that ended like this.',
+      description: 'Only attempts in these states.',
       example: ['failed', 'parked'],
     }),
 })
@@ -246,7 +250,8 @@ const deliverySchema = z
       .meta({ description: 'The last change in the request.', format: 'int64' }),
     attempt: z.int().meta({ description: 'Which attempt for these changes it was, from 1.' }),
     state: z.enum(DELIVERY_STATES).meta({
-      description: '`parked`: it failed for 3 days, so the next changes are delivered instead.',
+      description:
+        '`parked`: all attempts for these changes failed for 3 days, so they are not sent again.',
     }),
     at: timeSchema,
     tookMs: countSchema,
@@ -254,7 +259,10 @@ const deliverySchema = z
       .int()
       .nullable()
       .meta({ description: 'Status of the answer; null if there was none.' }),
-    error: z.string().nullable().meta({ description: 'Why it failed.', example: 'timeout' }),
+    error: z
+      .string()
+      .nullable()
+      .meta({ description: 'Why it failed; null if it did not.', example: 'timeout' }),
   })
   .meta({ id: 'Delivery' })
 export const deliveriesSchema = z
