@@ -21,6 +21,7 @@ const CLAIMED = {
   failing_since_ms: null,
   epoch: 'epoch',
   is_of_epoch: true,
+  is_staff: true,
   no: '1',
   at_ms: 0,
   type: 'event.sold_out',
