@@ -56,6 +56,7 @@ export interface BatchWrites {
   nowMs: number
 }
 
+/** A command that the batch decided, and what is stored of it. */
 export interface DecidedWrite {
   command: AcceptedCommand
   outcome: Outcome
