@@ -1,11 +1,6 @@
-import {
-  CHANGES_LOOKED_AT,
-  createDatabase,
-  type Pool,
-  pageChanges,
-  readLastChanges,
-} from '@ticket-line/db'
+import { CHANGES_LOOKED_AT, type Pool, pageChanges, readLastChanges } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { explainOn, openReads } from './explain.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 
 /** The last change of event 1, which has most rows of the table. */
@@ -17,18 +12,7 @@ let close: () => Promise<void>
 
 beforeAll(async () => {
   kit = await createLineKit()
-  const database = createDatabase({
-    url: kit.databaseUrl,
-    poolSize: 1,
-    applicationName: 'change reads',
-    connectTimeoutMs: 5000,
-    statementTimeoutMs: 30_000,
-    idleInTransactionTimeoutMs: 10_000,
-    sessionSettings: { max_parallel_workers_per_gather: '0' },
-    onIdleError: () => undefined,
-  })
-  pool = database.pool
-  close = database.close
+  ;({ pool, close } = openReads(kit.databaseUrl))
   await kit.query(
     `INSERT INTO installation (id, key_prefix, shared_lines, shards) VALUES (gen_random_uuid(), 't', 0, 1)
      ON CONFLICT DO NOTHING`,
@@ -55,26 +39,11 @@ afterAll(async () => {
   await kit?.stop()
 })
 
-/** Explains the statement that a read sends. @returns how many pages it used */
+/** @returns how many pages the statement of a read used */
 async function pagesOf(read: (pool: Pool) => Promise<unknown>): Promise<number> {
-  let plan = ''
-  const explaining = {
-    async query(text: string, values: unknown[]) {
-      const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
-        `EXPLAIN (ANALYZE, BUFFERS) ${text}`,
-        values,
-      )
-      const lines = rows.map((row) => row['QUERY PLAN'])
-      // The pages of planning are listed apart.
-      plan = lines.slice(0, lines.indexOf('Planning:')).join('\n')
-      return { rows: [] }
-    },
-  } as unknown as Pool
-  await read(explaining)
-  expect(plan).not.toBe('')
+  const { plan, pages } = await explainOn(pool, read)
   expect(plan).not.toContain('Seq Scan on changes')
-  const [, hit = 0, fetched = 0] = /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/.exec(plan) ?? []
-  return Number(hit) + Number(fetched)
+  return pages
 }
 
 describe('a page of changes', () => {

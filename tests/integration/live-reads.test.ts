@@ -1,37 +1,20 @@
-import {
-  createDatabase,
-  type LiveQuestion,
-  type Pool,
-  readLiveStates,
-  readUserClaim,
-} from '@ticket-line/db'
+import { type LiveQuestion, type Pool, readLiveStates, readUserClaim } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRandom } from '../random.ts'
 import { fillHeldEvent } from '../stack/due-rows.ts'
+import { explainOn, openReads } from './explain.ts'
 import { command, createLineKit, type LineKit } from './line-kit.ts'
 
 const WAITING = 100_000
 const OTHERS = 20_000
 
 let kit: LineKit
-/** A connection like those of the API. */
 let pool: Pool
 let close: () => Promise<void>
 
 beforeAll(async () => {
   kit = await createLineKit()
-  const database = createDatabase({
-    url: kit.databaseUrl,
-    poolSize: 1,
-    applicationName: 'live reads',
-    connectTimeoutMs: 5000,
-    statementTimeoutMs: 30_000,
-    idleInTransactionTimeoutMs: 10_000,
-    sessionSettings: { max_parallel_workers_per_gather: '0' },
-    onIdleError: () => undefined,
-  })
-  pool = database.pool
-  close = database.close
+  ;({ pool, close } = openReads(kit.databaseUrl))
   await fillHeldEvent(pool, { eventId: 1, held: 100, waiting: WAITING, expiresInMs: 3_600_000 })
   await fillHeldEvent(pool, { eventId: 2, held: 3000, expiresInMs: 3_600_000 })
   await kit.query(
@@ -125,23 +108,8 @@ describe('the claims of live updates', () => {
 })
 
 describe('the statement of live updates', () => {
-  /** Explains the statement for these questions. */
-  async function explain(questions: LiveQuestion[]) {
-    let plan = ''
-    const explaining = {
-      async query({ text, values }: { text: string; values: unknown[] }) {
-        const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
-          `EXPLAIN (ANALYZE, BUFFERS) ${text}`,
-          values,
-        )
-        plan = rows.map((row) => row['QUERY PLAN']).join('\n')
-        return { rows: [] }
-      },
-    } as unknown as Pool
-    await readLiveStates(explaining, questions)
-    const [, hit = 0, read = 0] = /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/.exec(plan) ?? []
-    return { plan, pages: Number(hit) + Number(read) }
-  }
+  const explain = (questions: LiveQuestion[]) =>
+    explainOn(pool, (explaining) => readLiveStates(explaining, questions))
 
   /** Number of times that the plan runs a scan of a table. */
   function scansOf(plan: string, table: string): number[] {

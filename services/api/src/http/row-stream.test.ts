@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { rowStream } from './row-stream.js'
+import { type RowSource, rowStream } from './row-stream.js'
 
 describe('rowStream', () => {
   const stallTimeoutMs = 1000
@@ -22,18 +22,29 @@ describe('rowStream', () => {
     }
   }
 
-  it('writes the head and all rows', async () => {
-    const rest = portions(() => undefined)
-    const stream = rowStream({
+  /** Streams these rows after the head. */
+  function streamOf(
+    rest: AsyncGenerator<{ n: number }[]>,
+    changes: Partial<RowSource<{ n: number }>> = {},
+  ) {
+    return rowStream({
       head: 'n\r\n',
-      first: [{ n: 1 }],
+      first: [],
       rest,
       lineOf,
       stallTimeoutMs,
       timeoutMs,
       onEnd,
       onError: unexpected,
+      ...changes,
     })
+  }
+
+  it('writes the head and all rows', async () => {
+    const stream = streamOf(
+      portions(() => undefined),
+      { first: [{ n: 1 }] },
+    )
     expect(await new Response(stream).text()).toBe('n\r\n1\r\n2\r\n3\r\n4\r\n')
     expect(onEnd).toHaveBeenCalledOnce()
     expect(vi.getTimerCount()).toBe(0)
@@ -43,17 +54,7 @@ describe('rowStream', () => {
     const onSourceEnd = vi.fn()
     const rest = portions(onSourceEnd)
     await rest.next()
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest,
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onEnd,
-      onError: unexpected,
-    })
-    const reader = stream.getReader()
+    const reader = streamOf(rest).getReader()
     await reader.read()
     await reader.cancel()
     expect(onSourceEnd).toHaveBeenCalledOnce()
@@ -66,17 +67,7 @@ describe('rowStream', () => {
       await fetched
       yield [{ n: 2 }]
     }
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest: slow(),
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onEnd,
-      onError: unexpected,
-    })
-    const reader = stream.getReader()
+    const reader = streamOf(slow()).getReader()
     await reader.read()
     const pending = reader.read()
     const canceled = reader.cancel()
@@ -91,16 +82,7 @@ describe('rowStream', () => {
       throw new Error('relation "bookings" does not exist')
     }
     const onError = vi.fn()
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest: failing(),
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onEnd,
-      onError,
-    })
+    const stream = streamOf(failing(), { onError })
     await expect(new Response(stream).text()).rejects.toThrow('The export ended early.')
     expect(onError).toHaveBeenCalledOnce()
   })
@@ -108,18 +90,7 @@ describe('rowStream', () => {
   it('ends when a connected reader reads nothing', async () => {
     const onSourceEnd = vi.fn()
     const onError = vi.fn()
-    const rest = portions(onSourceEnd)
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest,
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onError,
-      onEnd,
-    })
-    const reader = stream.getReader()
+    const reader = streamOf(portions(onSourceEnd), { onError }).getReader()
     await reader.read()
     await reader.read()
     await vi.advanceTimersByTimeAsync(stallTimeoutMs - 1)
@@ -138,7 +109,7 @@ describe('rowStream', () => {
     const onError = vi.fn()
     const rest = portions(onSourceEnd)
     const { value: first = [] } = await rest.next()
-    rowStream({ head: 'n\r\n', first, rest, lineOf, stallTimeoutMs, timeoutMs, onError, onEnd })
+    streamOf(rest, { first, onError })
     await vi.advanceTimersByTimeAsync(stallTimeoutMs)
     expect(onSourceEnd).toHaveBeenCalledOnce()
     expect(onError).toHaveBeenCalledOnce()
@@ -150,18 +121,7 @@ describe('rowStream', () => {
       yield [{ n: 2 }]
       yield [{ n: 3 }]
     }
-    const rest = slow()
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest,
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onEnd,
-      onError: unexpected,
-    })
-    const reader = stream.getReader()
+    const reader = streamOf(slow()).getReader()
     await reader.read()
     const pending = reader.read()
     await vi.advanceTimersByTimeAsync(2 * stallTimeoutMs)
@@ -182,18 +142,7 @@ describe('rowStream', () => {
     }
     const onSourceEnd = vi.fn()
     const onError = vi.fn()
-    const rest = endless()
-    const stream = rowStream({
-      head: 'n\r\n',
-      first: [],
-      rest,
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs: 5000,
-      onError,
-      onEnd,
-    })
-    const reader = stream.getReader()
+    const reader = streamOf(endless(), { timeoutMs: 5000, onError }).getReader()
     for (let n = 0; n < 5; n++) {
       await reader.read()
       await vi.advanceTimersByTimeAsync(stallTimeoutMs - 10)
@@ -213,19 +162,10 @@ describe('rowStream', () => {
     ['disconnects', (reader: ReadableStreamDefaultReader) => reader.cancel()],
     ['stalls', () => vi.advanceTimersByTimeAsync(stallTimeoutMs)],
   ])('calls onEnd once when the reader %s', async (_name, leave) => {
-    const rest = portions(() => undefined)
-    const onError = vi.fn()
-    const source = {
-      head: 'n\r\n',
-      first: [],
-      rest,
-      lineOf,
-      stallTimeoutMs,
-      timeoutMs,
-      onError,
-      onEnd,
-    }
-    const reader = rowStream(source).getReader()
+    const reader = streamOf(
+      portions(() => undefined),
+      { onError: vi.fn() },
+    ).getReader()
     await reader.read()
     await reader.read()
     expect(onEnd).not.toHaveBeenCalled()
