@@ -28,8 +28,8 @@ export default defineConfig({
             'tests/**/*.test.ts',
           ],
           exclude: [...configDefaults.exclude, '**/dist/**', 'tests/simulation/**', ...ALONE],
-          // A suite that starts a whole system waits for deadlines and restarts a third of its time.
-          // With two workers, two cores are idle for 40 % of the time.
+          // A suite that starts a whole system waits for deadlines and restarts a third of its
+          // time. With two workers, two cores are idle for 40 % of the time.
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },

@@ -65,8 +65,8 @@ export async function readLastChanges({ postgres }: Fleet): Promise<Map<number, 
 }
 
 /**
- * Checks that a receiver got every change in order. A request may be repeated before the next one of
- * its event. It then has the same id and body.
+ * Checks that a receiver got every change in order. A request may be repeated before the next one
+ * of its event. It then has the same id and body.
  *
  * @returns how many requests were repeated
  */
@@ -104,7 +104,10 @@ export function checkDeliveries(
   return repeated
 }
 
-/** Computes the signature again. `verify` would refuse the timestamp of a notifier whose clock was set. */
+/**
+ * Computes the signature again. `verify` would refuse the timestamp of a notifier whose clock was
+ * set.
+ */
 function isSigned(webhook: Webhook, { id, text, headers }: Received): boolean {
   const at = new Date(Number(headers['webhook-timestamp']) * 1000)
   const signatures = headers['webhook-signature']?.split(' ') ?? []

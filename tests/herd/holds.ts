@@ -36,8 +36,8 @@ const GIVE_UP_AFTER_MS = 180_000
 const READ_EVERY_MS = 200
 
 /**
- * The herd on an event with holds and offers. Buyers confirm what they get, except every third, whose
- * tickets go on to the waiting list again and again. It ends when no ticket is held.
+ * The herd on an event with holds and offers. Buyers confirm what they get, except every third,
+ * whose tickets go on to the waiting list again and again. It ends when no ticket is held.
  */
 export async function herdWithHolds(
   options: HerdOptions & HerdTarget & { databaseUrl: string },

@@ -5,8 +5,8 @@ const EVENT = 7
 const iso = (ms: number): string => new Date(ms).toISOString()
 
 /**
- * Four buyers and two tickets: a confirms, b never does, and c and d wait. When the hold of b lapses,
- * c gets an offer and confirms it.
+ * Four buyers and two tickets: a confirms, b never does, and c and d wait. When the hold of b
+ * lapses, c gets an offer and confirms it.
  */
 function createRun() {
   const hold = (userId: string, sequence: number, atMs: number): HoldRow => ({

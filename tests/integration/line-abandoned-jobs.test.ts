@@ -102,8 +102,8 @@ async function book(
 
 /**
  * Books while the connection breaks at the add. To find out what became of the command, Redis has
- * half a second and PostgreSQL 200 ms. On a busy machine they may need longer, so it tries again for
- * other users until the result is the wanted one.
+ * half a second and PostgreSQL 200 ms. On a busy machine they may need longer, so it tries again
+ * for other users until the result is the wanted one.
  */
 async function bookWithBrokenAdd(
   kind: 'cut-before' | 'cut-after',

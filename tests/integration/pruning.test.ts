@@ -144,8 +144,8 @@ describe('pruning', () => {
   it('reads no other claims in order to find those of lapsed holds', async () => {
     const separate = separateDatabase()
     onTestFinished(() => separate.close())
-    // The planner looks for the lowest and the highest key, and passes over the dead rows of earlier
-    // tests.
+    // The planner looks for the lowest and the highest key, and passes over the dead rows of
+    // earlier tests.
     await kit.query('VACUUM claims')
     // The same connection inserts the rows, so that the pages are counted before the first reading.
     await separate.pool.query(`INSERT INTO bookings (event_id, sequence, user_id, status, promoted, booked_at, canceled_at)

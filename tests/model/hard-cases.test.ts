@@ -14,7 +14,9 @@ import { createRowStore, type EventRows } from './row-store.ts'
 
 type Sent = [type: CommandRequest['type'], userId: string, members?: { [name: string]: unknown }]
 
-/** One event with its rows in memory, a clock that the test moves, and settles when they are due. */
+/**
+ * One event with its rows in memory, a clock that the test moves, and settles when they are due.
+ */
 interface Line {
   rows: EventRows
   nowMs: number

@@ -97,8 +97,8 @@ export type Decision = Omit<Outcome, 'decidedAtMs' | 'replayOf'>
 const DAY_MS = 24 * 60 * 60 * 1000
 const MOST_TICKETS = 1_000_000
 /**
- * A settle adds at most 256 rows to the log of its event. The last one is for the event that is sold
- * out or available at the end.
+ * A settle adds at most 256 rows to the log of its event. The last one is for the event that is
+ * sold out or available at the end.
  */
 const PORTION = 255
 

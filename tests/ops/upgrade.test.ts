@@ -108,8 +108,9 @@ describe.skipIf(from === undefined)(
     })
 
     /**
-     * The order of an upgrade is: migration, workers, APIs. Here the API comes too early, which shows
-     * why the log has no gaps: a worker that does not write the log cannot decide jobs of version 3.
+     * The order of an upgrade is: migration, workers, APIs. Here the API comes too early, which
+     * shows why the log has no gaps: a worker that does not write the log cannot decide jobs of
+     * version 3.
      */
     it('leaves jobs of version 3 to a worker of this release', async () => {
       const system = await migrated()

@@ -106,8 +106,8 @@ function parsed(schema: Json, text: string): unknown {
 }
 
 /**
- * Whether TypeScript would allow a literal for a schema. Types know members and the kinds of values,
- * but neither ranges nor patterns.
+ * Whether TypeScript would allow a literal for a schema. Types know members and the kinds of
+ * values, but neither ranges nor patterns.
  */
 export function fits(unresolved: Json, value: unknown): boolean {
   const schema = resolve(unresolved)

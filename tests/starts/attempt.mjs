@@ -32,8 +32,8 @@ const stopTimeoutMs = 60_000
  *
  * @typedef {object} Started
  * @property {(args: string[], env?: Record<string, string>) =>
- *   Promise<{ code: number | null, output: string }>} npm runs npm in the same clone and as the same
- *   user
+ *   Promise<{ code: number | null, output: string }>} npm runs npm in the same clone and as the
+ *   same user
  * @property {() => Promise<void>} book runs the printed calls in a shell and checks the answers
  * @property {() => Promise<void>} stop stops it like Ctrl-C; throws if something is left behind
  * @property {() => Promise<void>} end ends everything by force, for a start that failed

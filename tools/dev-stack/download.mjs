@@ -4,7 +4,9 @@ import { say, UserError } from './terminal.mjs'
 
 /** Timeout of the first check, so that the hint appears about ten seconds after the start. */
 const firstCheckMs = 5_000
-/** Later checks get more time, since the machine or the connection may be busy with the download. */
+/**
+ * Later checks get more time, since the machine or the connection may be busy with the download.
+ */
 const laterChecksMs = 20_000
 
 /**

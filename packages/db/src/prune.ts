@@ -86,7 +86,8 @@ export async function linesToKeep(
 
 /**
  * Removes outcomes, idempotency keys, refresh tokens, deleted API keys, claims of lapsed holds and
- * changes that are no longer needed, in small steps. Any number of processes may do so at the same time.
+ * changes that are no longer needed, in small steps. Any number of processes may do so at the same
+ * time.
  *
  * @returns how many rows this call removed: all that may be removed, unless the call was aborted
  * @throws the driver's error; SQLSTATE 57014 if a step took longer than 5 s. Rows that earlier
@@ -163,9 +164,9 @@ const removeLapsed = `WITH lapsed AS MATERIALIZED (
   FROM lapsed`
 
 /**
- * Removes the oldest changes of each event. The log of an event stays without gaps, and always keeps
- * its last change, so that no number is given out twice. There is no index of the times of changes:
- * the primary key leads to the oldest change of each event.
+ * Removes the oldest changes of each event. The log of an event stays without gaps, and always
+ * keeps its last change, so that no number is given out twice. There is no index of the times of
+ * changes: the primary key leads to the oldest change of each event.
  */
 async function pruneChanges(deps: PruneDeps, days: number, removed: PrunedRows): Promise<void> {
   let after = '0'

@@ -3,8 +3,8 @@
  *
  * A *shard* is one Redis Cluster hash tag. Each line belongs to one shard, so a script can use the
  * keys of a line together with those of its shard. The keys of a line are those of its BullMQ
- * queue, `depth`, `pace` and the marks of settles. A script that handles several lines gets the base of each and appends the
- * rest of a key itself. It must spell the rest as this file does.
+ * queue, `depth`, `pace` and the marks of settles. A script that handles several lines gets the
+ * base of each and appends the rest of a key itself. It must spell the rest as this file does.
  */
 import type { LineLayout } from '@ticket-line/shared'
 

@@ -73,8 +73,8 @@ export interface Identity {
   onChange(listener: (userId: string) => void): void
   isSecure: CookieSecurity
   /**
-   * Creates the first admin, and starts to poll for changes of accounts and API keys. Rejects if PostgreSQL cannot be
-   * reached to create the admin.
+   * Creates the first admin, and starts to poll for changes of accounts and API keys. Rejects if
+   * PostgreSQL cannot be reached to create the admin.
    */
   start(): Promise<void>
   stop(): void

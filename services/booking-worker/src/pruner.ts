@@ -22,8 +22,8 @@ const CHANGES_INTERVAL_MS = 3_600_000
 
 /**
  * Removes outcomes, idempotency keys, refresh tokens and changes that are no longer needed, at
- * intervals. Any number of processes may do so at the same time. When stopped, a pruner finishes its
- * current step.
+ * intervals. Any number of processes may do so at the same time. When stopped, a pruner finishes
+ * its current step.
  */
 export function createPruner(deps: PrunerDeps): Loop {
   const { log, clock } = deps

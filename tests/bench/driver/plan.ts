@@ -37,8 +37,8 @@ export type Traffic =
   /** A call of random users among `u0`, `u1`, … and, if it is for one event, of a random one. */
   | { kind: 'reads'; call: ReadCall; events: number; users: number; prepared: number }
   /**
-   * Users `u0`, `u1`, … hold a ticket of an event that has holds, and confirm it. The users who have
-   * held one the longest confirm first, one for each new hold.
+   * Users `u0`, `u1`, … hold a ticket of an event that has holds, and confirm it. The users who
+   * have held one the longest confirm first, one for each new hold.
    */
   | { kind: 'holds'; eventId: number; prepared: number }
   /** Bookings for another user. The API refuses them with 403 just before the line. */

@@ -2,8 +2,8 @@ import type { Answer, CommandCall } from '../history.ts'
 import type { Report } from './finding.ts'
 
 /**
- * True if the API refused a command without adding it to a line, because the event did not sell. Such
- * an answer names no job, and no run has a sale window.
+ * True if the API refused a command without adding it to a line, because the event did not sell.
+ * Such an answer names no job, and no run has a sale window.
  */
 export const isEarlyRefusal = ({ status, jobId, body }: Answer): boolean =>
   status === 409 &&

@@ -1,8 +1,8 @@
 /**
  * Preloaded into a service with `node --import`. It adds the number of milliseconds in the file
  * `CLOCK_OFFSET_FILE` to the wall clock of the service, and rereads the file while the service
- * runs. If the file has `stopped`, the wall clock does not go on. Timers and `performance.now()` are not
- * affected, as when NTP or an operator sets the clock of a machine.
+ * runs. If the file has `stopped`, the wall clock does not go on. Timers and `performance.now()`
+ * are not affected, as when NTP or an operator sets the clock of a machine.
  */
 import { readFileSync } from 'node:fs'
 

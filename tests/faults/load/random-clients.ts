@@ -28,8 +28,8 @@ export interface RandomClientsOptions {
 }
 
 /**
- * Clients that send every command, repeat requests, poll jobs and hang up, at random. Events without
- * settings get only bookings and cancellations.
+ * Clients that send every command, repeat requests, poll jobs and hang up, at random. Events
+ * without settings get only bookings and cancellations.
  */
 export interface RandomClients {
   /** Resolves when the last request of every client has ended. */

@@ -138,8 +138,8 @@ export const cancelAndDie: Proof = async (mutations) =>
   )
 
 /**
- * Two users hold the only two tickets, and two others wait. One hold is extended. When the other one
- * lapses, its ticket is offered to the first who waits, and to nobody else.
+ * Two users hold the only two tickets, and two others wait. One hold is extended. When the other
+ * one lapses, its ticket is offered to the first who waits, and to nobody else.
  */
 export const lapseOne: Proof = async (mutations) =>
   textsOf(

@@ -18,8 +18,8 @@ function unescaped(found: string): string {
 }
 
 /**
- * The same for values of which most are null. If all are, it is the empty array, which `unnest` fills
- * up with nulls to the length of the longest one.
+ * The same for values of which most are null. If all are, it is the empty array, which `unnest`
+ * fills up with nulls to the length of the longest one.
  */
 export function sparseArrayOf(values: readonly (string | null)[]): string {
   return values.every((value) => value === null) ? '{}' : arrayOf(values)

@@ -18,11 +18,11 @@ export interface BookedTicket {
 
 // `free` picks the bookings that can be made; every later CTE reads only from it. It looks each row
 // up by its key, as in `load.ts`. The clock is read once, so that no booking is dated outside the
-// sale. `free` sees the snapshot taken at the start of the statement. Claims, commands and keys that
-// were committed since then raise a unique violation. An event row that was updated since then has a
-// new `ctid`, so the UPDATE skips it. If the idempotency key exists, whatever its age, the booking is
-// left to a batch, which checks whether the key is still valid. Keys are inserted in the order in
-// which all batches insert them. The booking of the last ticket adds two rows to the log.
+// sale. `free` sees the snapshot taken at the start of the statement. Claims, commands and keys
+// that were committed since then raise a unique violation. An event row that was updated since then
+// has a new `ctid`, so the UPDATE skips it. If the idempotency key exists, whatever its age, the
+// booking is left to a batch, which checks whether the key is still valid. Keys are inserted in the
+// order in which all batches insert them. The booking of the last ticket adds two rows to the log.
 const storedBookings = storeBookings('booked', 'at')
 const bookFreeTickets: Statement = {
   name: 'line_book_free',

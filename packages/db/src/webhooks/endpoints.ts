@@ -26,7 +26,9 @@ export interface EndpointsRead {
   endpoints: EndpointRow[]
 }
 
-/** SQL of the role that the owner of the webhook `w` has now, with the account `u` if there is one. */
+/**
+ * SQL of the role that the owner of the webhook `w` has now, with the account `u` if there is one.
+ */
 export const OWNER_ROLE = `CASE WHEN u.disabled THEN 'user' ELSE coalesce(u.role, w.owner_role) END`
 
 const ENDPOINTS = `SELECT w.webhook_id, w.url, w.types, w.event_ids, w.format, w.secret,

@@ -87,8 +87,8 @@ interface Membership {
  * Redis was flushed, the process makes the installation the owner again; if the random id of Redis
  * has changed, the process records the new one in PostgreSQL. The check then reads the record in
  * PostgreSQL: if it names our Redis, `differing` becomes `sure`; if it names another one that is in
- * use, the process is `differing`, and after ten seconds `refused`. If no process has used the other
- * one for six seconds, the process records ours in its place instead.
+ * use, the process is `differing`, and after ten seconds `refused`. If no process has used the
+ * other one for six seconds, the process records ours in its place instead.
  *
  * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
  * when the process becomes `refused` or `left` has no effect on its state.

@@ -205,7 +205,9 @@ interface Held {
 class Connection {
   #state: State = { kind: 'parsing' }
   #unanswered = 0
-  /** True once a response lasts. It is in `#unanswered` here, but not in that of all connections. */
+  /**
+   * True once a response lasts. It is in `#unanswered` here, but not in that of all connections.
+   */
   #isLasting = false
   /** The request at which the parser stopped; set until the parser has returned. */
   #postponed: { request: IncomingMessage; keepAlive: boolean } | undefined

@@ -35,8 +35,9 @@ export interface ShownQueuesDeps extends Omit<LineSource, 'lineOf'> {
 }
 
 /**
- * Keeps the most recently used lines on the board, the lines that were opened by name, and the queue
- * of the notifiers. Only a request of the board updates them, so an unused board costs nothing.
+ * Keeps the most recently used lines on the board, the lines that were opened by name, and the
+ * queue of the notifiers. Only a request of the board updates them, so an unused board costs
+ * nothing.
  */
 export function createShownQueues({
   recentLines,

@@ -47,8 +47,8 @@ const SANE_REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
 /**
  * Prepares each request and records its response: request id, client address, common headers,
- * CORS, concurrency limit, metrics and log line. It is one middleware, because each additional one would
- * cost as much time as all of this.
+ * CORS, concurrency limit, metrics and log line. It is one middleware, because each additional one
+ * would cost as much time as all of this.
  */
 export function createRequestContext({
   log,

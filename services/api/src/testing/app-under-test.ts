@@ -43,8 +43,8 @@ function keyOf(text: string): PrincipalKey {
 }
 
 /**
- * Accepts `Authorization: Test <userId> <role>`, and `Test <userId> <role> <key>` for a request with
- * an API key.
+ * Accepts `Authorization: Test <userId> <role>`, and `Test <userId> <role> <key>` for a request
+ * with an API key.
  */
 function authenticate(required: boolean): MiddlewareHandler<AppEnv> {
   return async (c, next) => {

@@ -72,7 +72,9 @@ const promotion = {
 }
 
 describe('each command for each claim', () => {
-  /** The event, the command, and what it must decide. The outcome lacks the time of the decision. */
+  /**
+   * The event, the command, and what it must decide. The outcome lacks the time of the decision.
+   */
   const cells: [
     name: string,
     state: EventState,

@@ -12,8 +12,8 @@ const MAX_ROWS_OF_STEPS = MAX_LOG_ROWS_PER_SETTLE - 1
 /**
  * Applies what is due, step by step, until nothing is due or the portion is full. On a canceled
  * event it ends claims, in order of their numbers. Otherwise holds lapse, in order of their
- * deadlines, and their tickets go to the waiting list; then withheld tickets do. Last, holds with at
- * most a fifth of their time left are logged as expiring.
+ * deadlines, and their tickets go to the waiting list; then withheld tickets do. Last, holds with
+ * at most a fifth of their time left are logged as expiring.
  *
  * @param apply Called with the changes of each step. It must update the state.
  * @param nowMs ms since 1970

@@ -146,7 +146,10 @@ async function readEvent(
   }
 }
 
-/** The range of the event's change log, and its last changes as the API shows them, the latest first. */
+/**
+ * The range of the event's change log, and its last changes as the API shows them, the latest
+ * first.
+ */
 async function readLog(pool: Pool, eventId: number, limit: number) {
   const last = (await readLastChanges(pool, [eventId])).lastChanges.get(eventId) ?? 0
   const page = await pageChanges(pool, { eventId, after: Math.max(0, last - limit), limit })

@@ -1,7 +1,8 @@
 CREATE TABLE events (
   event_id bigint PRIMARY KEY,
   total_tickets integer NOT NULL,
-  -- Free tickets, or if negative, the length of the waiting list. With one number, one UPDATE decides.
+  -- Free tickets, or if negative, the length of the waiting list. With one number, one UPDATE
+  -- decides.
   balance integer NOT NULL,
   last_sequence bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
