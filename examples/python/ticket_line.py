@@ -61,7 +61,7 @@ class TicketLine:
         return self._repeat("GET", path).body
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """For calls that are no commands, such as signing in. A failed connection is not repeated."""
+        """For calls that are not commands, such as signing in. Repeats nothing."""
         return self._send("POST", path, body, {}).body
 
     def delete(self, path: str) -> None:

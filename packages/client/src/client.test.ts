@@ -72,7 +72,7 @@ describe('a command', () => {
     expect(headers?.get('idempotency-key')).toMatch(/^[0-9a-f]{32}$/)
   })
 
-  it('sends the key that the caller chose, otherwise another one for each command', async () => {
+  it('sends the key that the caller chose, otherwise a new one for each command', async () => {
     const { tickets, received } = clientOf([200, booked], [200, booked], [200, booked])
     await tickets.book({ eventId: 1001 }, { idempotencyKey: 'order-7' })
     await tickets.book({ eventId: 1001 })
@@ -109,7 +109,7 @@ describe('a command', () => {
     expect(error).toMatchObject({ code: 'sold_out', status: 409, jobId: JOB, problem: soldOut })
   })
 
-  it('reports its progress, and then asks for the job at once', async () => {
+  it('asks for a job at once and reports its progress if the caller wants to see it', async () => {
     const { tickets, received } = clientOf([202, accepted], [200, queued], [200, done(200, booked)])
     const shown: (number | null)[] = []
 
@@ -136,7 +136,7 @@ describe('a command', () => {
     expect(received).toHaveLength(2)
   })
 
-  it('sends the call of its name', async () => {
+  it('is sent to the path of its function', async () => {
     const { tickets, received } = clientOf(...Array.from({ length: 8 }, (): Reply => [200, booked]))
     const hold = { eventId: 7, bookingId: '7-1' }
     await tickets.cancel(hold)
@@ -226,7 +226,7 @@ it('reads a list page by page', async () => {
   ])
 })
 
-it('throws the refusal of a call that was made by its path', async () => {
+it('throws the refusal of a call that was made with `api`', async () => {
   const { tickets } = clientOf([404, { ...soldOut, status: 404, code: 'event_not_found' }])
   const params = { path: { eventId: 9 } }
   const error = await endOf(dataOf(tickets.api.GET('/status/{eventId}', { params })))

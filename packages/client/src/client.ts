@@ -46,7 +46,10 @@ export interface SendOptions extends CallOptions {
 
 /** Options of calls that are decided in the line of an event. */
 export interface CommandOptions extends SendOptions {
-  /** Called if the decision takes longer than a request. `decisionOf` can wait for the job later. */
+  /**
+   * Called if the API accepts the command before it is decided. `decisionOf` can wait for the job
+   * later.
+   */
   onAccepted?: (jobId: string) => void
   /**
    * Called every few seconds until the decision, for example to show `ahead` and `etaSeconds`. With
@@ -78,9 +81,9 @@ interface Answer<Data> {
 const GIVE_UP_AFTER_MS = 60_000
 /** How long one poll waits for a decision, s. The API allows 30. */
 const POLL_WAIT_S = 25
-/** The same for a caller who wants to see the progress. */
+/** The same if the caller wants to see the progress, s. */
 const PROGRESS_WAIT_S = 5
-/** Least time between two polls, ms. An API process that stops ends its long polls early. */
+/** Minimum time between two polls, ms. An API process that stops ends its long polls early. */
 const POLL_INTERVAL_MS = 1000
 /** Longest that the API waits for a change, s. */
 const CHANGES_WAIT_S = 30
@@ -95,7 +98,7 @@ export function createTicketLine(options: TicketLineOptions) {
   const send = createTransport({ token, fetch, giveUpAfterMs })
   const api = createApi<paths, Media>({
     baseUrl,
-    // `openapi-fetch` creates the calls and gives them to `send`. It needs no more of a Request.
+    // `openapi-fetch` creates a `Call` where it would create a Request, and passes it to `send`.
     Request: Call as unknown as typeof Request,
     fetch: send as unknown as (call: Request) => Promise<Response>,
     // The API separates the values of a list by commas.
@@ -122,7 +125,7 @@ export function createTicketLine(options: TicketLineOptions) {
   }
 
   /**
-   * Waits for the decision of a command that was accepted before, for example by another process.
+   * Waits for the decision of a command that was accepted earlier, even if another process sent it.
    *
    * @throws TicketLineError if the command was refused, or if there is no such job
    */
@@ -260,8 +263,9 @@ export function createTicketLine(options: TicketLineOptions) {
       followStream(() => open('/events/{eventId}/me/stream', eventId, signal), signal),
 
     /**
-     * Follows the change log of an event: all changes after the given one, and then new ones as they
-     * are decided. After each page, store its `next` and `epoch` to continue there another time.
+     * Follows the change log of an event: all changes after the given one, and then new ones as
+     * they are decided. After each page, store its `next` and `epoch` to continue there another
+     * time.
      *
      * @throws TicketLineError, with `changes_pruned` or `epoch_changed` if it cannot continue there
      */
@@ -309,7 +313,7 @@ export async function dataOf<Data>(
 /**
  * Reads a list page by page.
  *
- * @param read reads the page that begins `after` the one before
+ * @param read reads the page at a position
  */
 export async function* pagesOf<Page extends { next: string | null }>(
   read: (position: { after?: string }) => Promise<Page>,

@@ -1,6 +1,6 @@
 import type { Decision } from './schemas.js'
 
-/** What every decision tells. */
+/** The members of every decision. */
 type Decided = Pick<Decision, 'message' | 'jobId' | 'eventId' | 'userId' | 'decidedAt'>
 
 /** The user has a ticket. */
@@ -25,23 +25,25 @@ export type Waiting = Decided & {
   expiresAt?: undefined
 }
 
-/** Of `book`. */
+/** Decision of `book`. */
 export type BookDecision = Booked | Held | Waiting
-/** Of `confirm`. */
+/** Decision of `confirm`. */
 export type ConfirmDecision = Decided & { outcome: 'confirmed'; bookingId: string }
-/** Of `extend`. */
+/** Decision of `extend`. */
 export type ExtendDecision = Decided & { outcome: 'extended'; bookingId: string; expiresAt: string }
-/** Of `grant`. */
+/** Decision of `grant`. */
 export type GrantDecision = Decided & { outcome: 'booked' | 'confirmed'; bookingId: string }
-/** Of `cancel`: a booking was canceled, a hold released, or a waiting-list entry withdrawn. */
+/**
+ * Decision of `cancel`: it canceled a booking, released a hold, or withdrew a waiting-list entry.
+ */
 export type CancelDecision = Decided & {
   outcome: 'canceled' | 'released' | 'withdrawn'
   /** The user who got the ticket. Only staff see it. */
   promotedUserId?: string
 }
-/** Of `cancelEvent`. */
+/** Decision of `cancelEvent`. */
 export type CancelEventDecision = Decided & { outcome: 'event_ended' }
-/** Of a command whose type is not known, because only its job is. */
+/** Decision of a command of which only the job is known, and not the type. */
 export type AnyDecision =
   | BookDecision
   | ConfirmDecision

@@ -41,9 +41,9 @@ export class TicketLineError<Code extends ErrorCode = ErrorCode> extends Error {
   readonly problem: ProblemOf<Code>
   /** The job of the command, if it entered the line. */
   readonly jobId: string | undefined
-  /** When it makes sense to ask again, if the API said so, s. */
+  /** The time in `Retry-After`, s; undefined if the answer had no such header. */
   readonly retryAfterSeconds: number | undefined
-  /** Names the request in the logs of the API. */
+  /** Identifies the request in the logs of the API. */
   readonly requestId: string | undefined
 
   constructor(problem: AnyProblem, { jobId, headers }: ErrorSource = {}) {
@@ -58,9 +58,9 @@ export class TicketLineError<Code extends ErrorCode = ErrorCode> extends Error {
 }
 
 /**
- * The API gave no answer, however often it was asked: it could not be reached, or the connection
- * broke. A command may have been decided nevertheless. Send it again with the same
- * `idempotencyKey` to find out; it has one effect.
+ * The API gave no answer in any attempt: it could not be reached, or the connection broke. A
+ * command may have been decided nevertheless. To find out, send it again with the same
+ * `idempotencyKey`. It still has one effect.
  */
 export class NoAnswerError extends Error {
   override readonly name = 'NoAnswerError'

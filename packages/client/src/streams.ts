@@ -9,7 +9,7 @@ export interface LiveStatus {
   availableTickets: number
   heldTickets: number
   waitingListCount: number
-  /** Shows how wrong the clock of this machine is. */
+  /** The server's clock, ISO 8601, to correct the clock of this machine. */
   serverTime: string
 }
 
@@ -30,7 +30,9 @@ export interface StandingUpdate {
 
 export type Update = StatusUpdate | StandingUpdate
 
-/** The API sends a comment every 15 s. If nothing arrives for this long, the connection is dead, ms. */
+/**
+ * A connection is dead if nothing arrives for this long, ms. The API sends a comment every 15 s.
+ */
 const IDLE_TIMEOUT_MS = 40_000
 /** The pause before a new connection if the API did not say how long, ms. */
 const DEFAULT_RETRY_MS = 3000
@@ -70,7 +72,7 @@ export async function* followStream(
       if (signal?.aborted) return
       if (hasCode(error) && error.status < 500 && error.status !== 429) throw error
     }
-    // If the signal is aborted meanwhile, the loop ends.
+    // If the signal is aborted during the pause, the loop ends.
     await pause(retryMs, signal).catch(() => undefined)
   }
 }

@@ -106,7 +106,7 @@ describe('a request that is repeated', () => {
     expect(count).toBe(2)
   })
 
-  it('gets each time the token that is valid then', async () => {
+  it('asks for the token before each attempt', async () => {
     const server = serverOf(answer(503), answer(200))
     let count = 0
 
@@ -133,7 +133,7 @@ describe('a request that is repeated', () => {
     expect(server.received.at(-1)?.atMs).toBeLessThanOrEqual(10_000)
   })
 
-  it('keeps the last answer if the API asks for a longer pause than is left', async () => {
+  it('returns the last answer if the API asks for a longer pause than is left', async () => {
     const server = serverOf(answer(429, { 'retry-after': '61' }))
 
     expect(await send(server.fetch)).toMatchObject({ status: 429 })
@@ -152,19 +152,22 @@ describe('a request that is repeated', () => {
   })
 })
 
-describe('a request that is not repeated', () => {
-  it.each([200, 202, 400, 401, 403, 404, 409, 422, 500])('was answered %i', async (status) => {
-    const server = serverOf(answer(status))
+describe('a request', () => {
+  it.each([200, 202, 400, 401, 403, 404, 409, 422, 500])(
+    'is not repeated after status %i',
+    async (status) => {
+      const server = serverOf(answer(status))
 
-    expect(await send(server.fetch, { method: 'POST', key: 'k' })).toMatchObject({ status })
-    expect(server.received).toHaveLength(1)
-  })
+      expect(await send(server.fetch, { method: 'POST', key: 'k' })).toMatchObject({ status })
+      expect(server.received).toHaveLength(1)
+    },
+  )
 
   it.each([
     ['a broken connection', new TypeError('fetch failed')],
     ['502', answer(502)],
     ['503 unknown', answer(503, { 'retry-after': '1' }, { code: 'unknown' })],
-  ])('has no key and may have had an effect: %s', async (_, step) => {
+  ])('is not repeated without a key if it may have had an effect: %s', async (_, step) => {
     const server = serverOf(step)
 
     await send(server.fetch, { method: 'POST' })
@@ -189,7 +192,7 @@ describe('a request that is not repeated', () => {
   })
 })
 
-it('takes silence for a broken connection', async () => {
+it('repeats a request that gets no answer for 45 s', async () => {
   let count = 0
   const fetch: Fetch = (_, { signal }) =>
     ++count > 1

@@ -34,21 +34,29 @@ export interface TransportOptions {
   giveUpAfterMs: number
 }
 
-/** The API answers within 30 s, even if it waits for a decision. The rest is for slow networks, ms. */
+/**
+ * How long an attempt waits for its answer, ms. The API answers within 30 s, even if it waits for a
+ * decision. The rest is for slow networks.
+ */
 const ANSWER_TIMEOUT_MS = 45_000
-/** Longest pause before the first repetition that the API did not ask for, ms. It doubles. */
+/**
+ * Longest pause before the first repetition if the API sent no `Retry-After`, ms. It doubles with
+ * each further repetition.
+ */
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 8000
-/** Spreads clients that were told the same `Retry-After`. */
+/**
+ * Largest random extension of `Retry-After`, as a share of it. Spreads clients that got the same.
+ */
 const RETRY_JITTER = 0.2
 
 /** Methods that may be repeated without an `Idempotency-Key` (RFC 9110, section 9.2.2). */
 const IDEMPOTENT = ['GET', 'HEAD', 'PUT', 'DELETE']
 
 /**
- * Creates the function that sends calls. It adds the token, and repeats requests: those that had no
- * effect, and those for which a second one is harmless. It honors `Retry-After`. When the time is
- * over, or the API asks for a longer pause than is left, the last answer counts.
+ * Creates the function that sends calls. It adds the token. It repeats a request if the request had
+ * no effect, or if a second one is harmless. It honors `Retry-After`. If the time is over, or if
+ * the API asks for a longer pause than is left, it returns the last answer.
  *
  * The function throws a {@link NoAnswerError} if there was no answer, and the reason of the call's
  * signal if that was aborted.

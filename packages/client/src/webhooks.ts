@@ -52,7 +52,7 @@ export async function verifyWebhook(request: WebhookRequest): Promise<VerifiedWe
   for (const key of typeof secret === 'string' ? [secret] : secret) {
     if (await isSignedWith(key, signed, signatures)) return { id, message: JSON.parse(body) }
   }
-  throw new WebhookVerificationError('The signature is not of this webhook.')
+  throw new WebhookVerificationError('The signature does not match the secret of the webhook.')
 }
 
 async function isSignedWith(
@@ -61,7 +61,7 @@ async function isSignedWith(
   signatures: (Uint8Array<ArrayBuffer> | undefined)[],
 ): Promise<boolean> {
   const bytes = bytesOf(secret.startsWith(SECRET_PREFIX) ? secret.slice(6) : secret)
-  if (bytes === undefined) throw new TypeError('The secret of a webhook is whsec_ and base64.')
+  if (bytes === undefined) throw new TypeError('The secret of a webhook must be whsec_ and base64.')
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   const key = await crypto.subtle.importKey('raw', bytes, algorithm, false, ['verify'])
   for (const signature of signatures) {

@@ -81,7 +81,7 @@ export function followAnnouncements({
     if (!isStarted) return
     for (const entry of text.split(' ')) {
       const [, eventId, no] = ENTRY.exec(entry) ?? []
-      // Anybody with access to Redis can publish.
+      // Anyone with access to Redis can publish.
       if (isEventId(Number(eventId)) && Number.isSafeInteger(Number(no)))
         onChange(Number(eventId), Number(no))
     }

@@ -110,7 +110,7 @@ export function followReplies(
 }
 
 /**
- * Parses a reply from Redis. Anybody with access to Redis may have changed it.
+ * Parses a reply from Redis. Anyone with access to Redis may have changed it.
  *
  * @returns undefined if it is not what a worker sends
  */

@@ -10,7 +10,7 @@ export interface HealthDeps {
   hostVariable: string
   portVariable: string
   registry: Registry
-  /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
+  /** The bearer token that `/metrics` requires. If undefined, anyone may read `/metrics`. */
   metricsToken: string | undefined
   /** Returns the names of the servers that are out of reach; none if the process is ready. */
   findUnreachable: () => Promise<string[]>

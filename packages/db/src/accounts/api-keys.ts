@@ -10,15 +10,14 @@ import { type CommitProgress, commitUnlessLate } from '../events/commit-unless-l
 import { exactTimeOf, msColumns, msOf } from '../sql-times.js'
 
 /**
- * Whose keys are meant. A local account and a user of another issuer with the same id are two
- * people.
+ * The owner of keys. A local account and a user of another issuer with the same id are two people.
  */
 export interface KeyOwner {
   userId: string
   external: boolean
 }
 
-/** What the person who makes a key sets. */
+/** The settings of a key that its owner chooses. */
 export interface KeySettings {
   name: string
   scopes: Scope[]
@@ -34,9 +33,9 @@ export interface KeySettings {
 export interface ApiKey extends KeySettings {
   keyId: string
   createdAtMs: number
-  /** About when it was last used; null if it was never used. */
+  /** When it was last used, to the minute; null if it was never used. */
   lastUsedAtMs: number | null
-  /** Until when the secret before the last rotation works; null if there is none. */
+  /** When the secret before the last rotation stops working; null if none works. */
   previousUntilMs: number | null
 }
 
@@ -139,7 +138,7 @@ export async function createApiKey(
 ): Promise<ApiKey | undefined> {
   const { userId, external, rateLimit } = key
   return commitUnlessLate(pool, progress, async (client) => {
-    // Concurrent requests of an owner are counted one after the other.
+    // The lock lets concurrent requests of an owner count their keys one after the other.
     await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
       `api keys of ${userId}`,
     ])
@@ -181,8 +180,8 @@ export async function listApiKeys(pool: Pool, { userId, external }: KeyOwner): P
 }
 
 /**
- * Replaces the secret of a key, and records the role that its owner has now. For a day, the secret
- * before works, too.
+ * Replaces the secret of a key, and records the present role of its owner. The old secret works for
+ * another `KEY_OVERLAP_HOURS`.
  *
  * @returns undefined if the person has no such key
  */
@@ -225,7 +224,7 @@ export async function deleteApiKey(
 
 /** Which keys {@link findApiKeys} finds. */
 export interface KeyFilter {
-  /** Only keys of people with this id; undefined for those of everybody. */
+  /** Only keys of owners with this id; undefined for the keys of all owners. */
   userId: string | undefined
   limit: number
 }
@@ -244,7 +243,7 @@ export async function findApiKeys(pool: Pool, { userId, limit }: KeyFilter): Pro
   return rows.map((row) => ({ ...keyOf(row), userId: row.user_id, external: row.external }))
 }
 
-/** Deletes a key, whoever has it. @returns false if there is no such key */
+/** Deletes a key of any owner. @returns false if there is no such key */
 export async function deleteAnyApiKey(pool: Pool, keyId: string): Promise<boolean> {
   const { rowCount } = await pool.query(
     `UPDATE api_keys SET deleted_at = clock_timestamp(), changed_at = clock_timestamp()
@@ -263,13 +262,13 @@ export async function readApiKeys(pool: Pool, keyIds: string[]): Promise<Map<str
   return new Map(rows.map((row) => [row.key_id, recordOf(row)]))
 }
 
-/** How far a poll reads back, because a change commits a little after its time. */
+/** How far a poll reads back before the previous one. A change commits a little after its time. */
 const OVERLAP_SECONDS = 10
 
 /**
- * Finds the keys that were made, rotated or deleted lately.
+ * Finds the keys that were created, rotated or deleted lately.
  *
- * @param sinceMs `nowMs` of the poll before; undefined for the first one
+ * @param sinceMs `nowMs` of the previous poll; undefined for the first one
  */
 export async function readChangedApiKeys(
   pool: Pool,

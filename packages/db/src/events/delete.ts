@@ -4,7 +4,8 @@ import { OWNER_ROLE } from '../webhooks/endpoints.js'
 import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 import { isStaffSql } from './staff.js'
 
-// Nobody can tell afterwards who was staff of the event. So only webhooks of its staff keep a cursor.
+// After the deletion, no row shows who was staff of the event. So only webhooks of its staff keep a
+// cursor.
 const REMOVE_CURSORS_OF_OTHERS = `DELETE FROM webhook_cursors c USING events e, webhooks w
     LEFT JOIN users u ON u.user_id = w.owner
   WHERE c.event_id = $1 AND e.event_id = c.event_id AND w.webhook_id = c.webhook_id

@@ -103,8 +103,8 @@ async function changeStaff(
   change: (client: PoolClient) => Promise<void>,
 ): Promise<StaffChange> {
   return commitUnlessLate(pool, progress, async (client) => {
-    // The staff are read by a statement of their own. The one that waits for the lock has a
-    // snapshot from before the wait.
+    // A statement of its own reads the staff. The one that waits for the lock has a snapshot from
+    // before the wait.
     await client.query('SELECT FROM events WHERE event_id = $1 FOR NO KEY UPDATE', [eventId])
     const staff = (await readEventStaff(client, [eventId])).get(eventId)
     if (staff === undefined) return 'not_found'

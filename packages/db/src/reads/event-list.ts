@@ -31,8 +31,8 @@ export interface EventFilter {
   /** Lists only events that start later, ms since 1970. */
   startsAfterMs: number | undefined
   /**
-   * Lists the events of which this person is staff, including unlisted ones; undefined for the
-   * listed events of everybody.
+   * Lists the events of which this person is staff, including unlisted ones; undefined for all
+   * listed events.
    */
   staff: EventListStaff | undefined
   order: EventOrder
@@ -133,8 +133,8 @@ function textOf(filter: EventFilter, bind: Bind): string {
 }
 
 /**
- * Conditions of which each event of this person meets exactly one. They are read separately, so that
- * PostgreSQL uses an index for each, however many events others have.
+ * Conditions of which each event of this person meets exactly one. They are read separately, so
+ * that PostgreSQL uses an index for each, however many events others have.
  */
 function sourcesOf({ userId, role, eventIds }: EventListStaff, bind: Bind): string[] {
   const among = eventIds === undefined ? 'true' : `event_id = ANY (${bind(eventIds)}::bigint[])`

@@ -27,7 +27,7 @@ export interface ClaimedCursor extends Cursor {
   epoch: string
   /** False if the cursors still belong to an earlier epoch. Nothing may be sent then. */
   isOfEpoch: boolean
-  /** True if the owner of the webhook is staff of the event, so that it may have the changes. */
+  /** True if the owner of the webhook is staff of the event, so that it may get the changes. */
   ownerIsStaff: boolean
 }
 
@@ -89,8 +89,9 @@ function changesOf(eventId: number, rows: readonly ChangeRow[]): LoggedChange[] 
 }
 
 /**
- * Selects whether the owner of a webhook is staff of an event. A deleted event has no staff any more,
- * and its cursors are those of its last staff (`deleteEvent`), as long as they are organizers.
+ * Selects whether the owner of a webhook is staff of an event. A deleted event has no staff. Its
+ * remaining cursors are those of its last staff (`deleteEvent`). These owners get its changes as
+ * long as they are organizers or admins.
  */
 const ownerIsStaff = (webhookId: string, eventId: string): string =>
   `SELECT CASE WHEN e.event_id IS NULL THEN ${OWNER_ROLE} IN ('organizer', 'admin')
@@ -130,7 +131,7 @@ interface ClaimRow extends ChangeRow {
  *
  * @param forMs how long the claim lasts, ms
  * @param limit how many changes to read at most
- * @returns undefined if the cursor is not due, or somebody else has claimed it
+ * @returns undefined if the cursor is not due, or another notifier has claimed it
  */
 export async function claimCursor(
   pool: Pool,
@@ -271,7 +272,7 @@ export interface CursorMove {
 /**
  * Moves a cursor past changes that were delivered, parked, or that the endpoint did not ask for.
  *
- * @returns whether more is due now; `lost` if somebody else has moved the cursor
+ * @returns whether more is due now; `lost` if another notifier has moved the cursor
  */
 export async function moveCursor(
   pool: Pool,

@@ -13,9 +13,9 @@ export interface CursorKey {
 // so it reads only changes that have to be delivered. All notifiers write the rows in the same
 // order, so that they do not deadlock.
 //
-// A webhook whose owner is not staff of the event gets no cursor. If it has one from before, the
-// changes are announced and then skipped by `deliver`, so that the owner does not get them later,
-// once they are staff again.
+// A webhook whose owner is not staff of the event gets no cursor. If it already has one, the
+// changes are announced, and the notifier passes over them. So the owner does not get them later,
+// when they are staff again.
 const DISPATCH = `WITH moved AS MATERIALIZED (
     SELECT e.event_id, e.last_change, e.owner, e.shared, coalesce(d.dispatched_no, 0) AS dispatched_no,
       (SELECT at FROM changes c WHERE c.event_id = e.event_id AND c.no = e.last_change) AS last_at

@@ -1,6 +1,6 @@
 import { isUserId } from './ids.js'
 
-/** What a key may do, if the person who made it may do it. */
+/** What a key may do, if the person who created it may do it. */
 export const SCOPES = [
   'events:read',
   'events:write',
@@ -18,7 +18,7 @@ export interface KeyRateLimit {
   windowSeconds: number
 }
 
-/** What the caller of a command that a key sent begins with. No user id contains U+0001. */
+/** Prefix of the caller of a command that a key sent. No user id contains U+0001. */
 const KEY_CALLER = 'key\u0001'
 const KEY_ID = /^[0-9A-Za-z]{16}$/
 

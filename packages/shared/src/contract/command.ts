@@ -190,7 +190,7 @@ export interface JobPayload {
 export type PayloadProblem = 'newer' | 'malformed'
 
 /**
- * Checks the data of a job, because everybody with access to Redis can change it.
+ * Checks the data of a job, because anyone with access to Redis can change it.
  *
  * @returns the payload, or why it cannot be used
  */

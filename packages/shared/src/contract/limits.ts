@@ -75,7 +75,7 @@ export const MAX_KEYS_PER_USER = 100
 export const MAX_KEY_EVENTS = 100
 /** Maximum length of the name of a key, in characters. */
 export const MAX_KEY_NAME_LENGTH = 100
-/** The rate limit of a key that was made without one. */
+/** The rate limit of a key that was created without one. */
 export const DEFAULT_KEY_RATE_LIMIT = { requests: 6000, windowSeconds: 60 } as const
 /** Longest window of the rate limit of a key, in seconds. */
 export const MAX_KEY_WINDOW_SECONDS = 86_400
