@@ -14,7 +14,7 @@ const OWNER = 'olga'
 const CONNECTIONS = 64
 /** Each user books 10 events, which is within the general limit of a user. */
 const LIMITS = { RATE_LIMIT: '100', RATE_WINDOW_MS: '900000', KEY_RATE_LIMIT_MAX: '60000' }
-/** How often the shop sends a request that was refused with 429. */
+/** How often the shop sends a request at most that is refused with 429. */
 const MAX_ATTEMPTS = 10
 
 interface Answer {
@@ -112,7 +112,7 @@ function post(agent: Agent, url: string, key: string, body: string): Promise<Ans
   })
 }
 
-/** Looks for users without their tickets, and for bookings of which the key is not the actor. */
+/** Finds users without their tickets, and bookings of which the key is not the actor. */
 async function findFaults(databaseUrl: string, keyId: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()

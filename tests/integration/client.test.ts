@@ -52,7 +52,7 @@ function collect<T>(stream: AsyncIterable<T>) {
   const ended = (async () => {
     for await (const item of stream) seen.push(item)
   })()
-  // The test that expects it looks at it.
+  // A test that expects an error awaits `ended`. In all others it must not count as unhandled.
   ended.catch(() => undefined)
   const reaches = (fits: (seen: T[]) => boolean) => until(() => fits(seen), { timeoutMs: 10_000 })
   return { seen, ended, reaches }
@@ -105,7 +105,7 @@ describe('the client of a real system', () => {
     expect(hasCode(refusal, 'already_booked')).toBe(true)
   })
 
-  it('gets one decision for a key, however often it is sent', async () => {
+  it('gets one decision for an idempotency key, however often it is sent', async () => {
     const eventId = await createEvent(5)
     const ada = await clientOf('ada')
     const book = () => ada.book({ eventId }, { idempotencyKey: 'order-1' })
@@ -194,7 +194,7 @@ describe('the client of a real system', () => {
     await expect(foreign).rejects.toMatchObject({ code: 'epoch_changed', status: 410 })
   })
 
-  it('verifies what the notifier sends, alone and in batches', async () => {
+  it('verifies what the notifier sends, one by one and in batches', async () => {
     const eventId = await createEvent(2)
     const receiver = await startReceiver()
     try {

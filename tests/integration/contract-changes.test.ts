@@ -436,7 +436,7 @@ describe('a long poll for changes', () => {
     }
   })
 
-  it('shows nothing to somebody who was removed from the organizers during the wait', async () => {
+  it('shows nothing to a user who was removed from the organizers during the wait', async () => {
     const eventId = await kit.createEvent(5)
     const token = await system.token('otto', 'organizer')
     const setOrganizers = (userIds: string[]) =>

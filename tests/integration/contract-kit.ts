@@ -14,7 +14,7 @@ export interface Call {
 }
 
 /**
- * Calls of the contract tests for one system. `olga` is an organizer, everybody else a user. All
+ * Calls of the contract tests for one system. `olga` is an organizer, and all others are users. All
  * responses must be as `docs/openapi.json` describes them.
  */
 export function createContractKit(system: System) {

@@ -24,7 +24,7 @@ interface Options {
   via?: number
 }
 
-/** Calls as an organizer, unless it is said otherwise. */
+/** Sends a call, as an organizer by default. */
 async function as(
   userId: string,
   methodAndPath: string,
@@ -65,7 +65,7 @@ describe('the staff of an event', () => {
     expect(await readsList('otto', eventId)).toBe(200)
   })
 
-  it('may act for anybody, and others only for themselves', async () => {
+  it('may act for all users, and others only for themselves', async () => {
     const eventId = await kit.createEvent(5)
     await setOrganizers(eventId, ['otto'])
     const forAda = { eventId, userId: 'ada' }
@@ -86,7 +86,7 @@ describe('the staff of an event', () => {
     expect((await as('otto', `PATCH /events/${eventId}`, { name: 'ours' })).status).toBe(200)
   })
 
-  it('of `confirmation: "staff"` are those of the event', async () => {
+  it('alone may confirm holds of an event with `confirmation: "staff"`', async () => {
     const eventId = await kit.createEvent(5, { holdSeconds: 60, confirmation: 'staff' })
     expect((await as('ulla', 'POST /book', { eventId })).body).toEqual({ message: 'Ticket held' })
     expect(await as('ulla', 'POST /confirm', { eventId })).toMatchObject(forbidden)
@@ -126,7 +126,7 @@ describe('the staff of an event', () => {
     expect(performance.now() - startedAt).toBeLessThan(1000)
   })
 
-  it('are told if an event does not exist, and plain users are not', async () => {
+  it('get 404 for an event that does not exist, and plain users get 403', async () => {
     const calls: [string, unknown][] = [
       ['GET /events/4999/bookings', undefined],
       ['GET /events/4999/changes', undefined],
@@ -275,13 +275,13 @@ describe('PUT /events/:eventId/owner', () => {
     expect(patched).toMatchObject({ status: 200, body: { owner: 'ulla' } })
   })
 
-  it('refuses what is no user id', async () => {
+  it('refuses a body without a valid user id, or with other members', async () => {
     const eventId = await kit.createEvent(5)
     for (const body of [{}, { userId: '' }, { userId: null }, { userId: 'a', owner: 'b' }])
       expect((await as('olga', `PUT /events/${eventId}/owner`, body)).status).toBe(400)
   })
 
-  it('ends that all organizers share an event', async () => {
+  it('ends the sharing of an event by all organizers', async () => {
     const eventId = await kit.createEvent(5)
     await kit.query('UPDATE events SET owner = NULL, shared = true WHERE event_id = $1', [eventId])
     await sleep(1050)

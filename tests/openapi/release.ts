@@ -1,6 +1,6 @@
 /**
- * `node tests/openapi/release.ts`: makes `docs/openapi.json` the released document, with which later
- * documents are compared. Run it with each release, and with a change that has to break clients.
+ * `node tests/openapi/release.ts`: makes `docs/openapi.json` the released document, with which a
+ * test compares later ones. Run it with each release, and with a change that has to break clients.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'

@@ -7,8 +7,8 @@ export type Schemas = Record<string, Schema>
 export type Direction = 'sent' | 'received'
 
 /**
- * Enums that may grow, as the description of the document says. Clients must ignore values that they
- * do not know.
+ * Enums that may grow, as the description of the document says. Clients must ignore values that
+ * they do not know.
  */
 const GROWING = new Set(['ErrorCode', 'Outcome', 'ChangeType', 'CommandType', 'Scope'])
 
@@ -18,8 +18,8 @@ const UPPER_LIMITS = ['maximum', 'maxLength', 'maxItems']
 
 /**
  * Finds what the change of a schema breaks. A value that clients send must still be accepted. A
- * value that they receive must still be one that they knew, except for members and for values of
- * some enums that are new.
+ * value that they receive must still be one that they knew. It may have new members, and new values
+ * of some enums.
  */
 export class SchemaComparison {
   readonly #before: Schemas

@@ -13,13 +13,13 @@ export interface Expectation {
   /** Makes the request of a caller. Each gets its own, since some calls succeed only once. */
   send?: (caller: Caller | KeyCaller) => Sent
   /**
-   * Statuses of calls with API keys, in the order of `KEY_CALLERS`. By default, a call that answers
-   * everybody alike answers keys so, too, and every other call is 403.
+   * Statuses of calls with API keys, in the order of `KEY_CALLERS`. By default, keys get the status
+   * that all other callers get. If their statuses differ, `noKey` applies.
    */
   keys?: number[]
 }
 
-/** Calls that no key may make. */
+/** What keys get from a call that no key may make. */
 const noKey = KEY_CALLERS.map((caller) => (caller === 'deleted' ? 401 : 403))
 
 /** What a call answers to each of `KEY_CALLERS`. */
@@ -159,7 +159,7 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
       statuses: staff(200),
       send: () => ({ body: { userIds: ['otto'] } }),
     },
-    // It stays with its owner.
+    // The new owner is the present one.
     'PUT /events/:eventId/owner': {
       statuses: staff(200),
       send: () => ({ body: { userId: 'olga' } }),
@@ -170,7 +170,7 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
       statuses: staff(200),
       keys: scoped('bookings:read', 200),
     },
-    // Nobody but its owner sees a webhook. The staff here have none.
+    // Only its owner sees a webhook. The callers here have none.
     'POST /webhooks': {
       statuses: staff(201),
       send: () => ({ body: { url: 'https://crm.example.com/hook' } }),
@@ -192,7 +192,7 @@ export function expectations({ booked, open, firstFree }: Scene): Record<string,
       keys: scoped('webhooks:write', 404),
     },
     'GET /webhooks/:id/deliveries': { statuses: staff(404), keys: ofWebhook },
-    // No key may make a key.
+    // No key may create a key.
     'POST /api-keys': {
       statuses: staff(201),
       send: () => ({ body: { name: 'Shop', scopes: ['events:read'] } }),

@@ -10,7 +10,7 @@ const SECRET = 'olga'
 const GUEST = 'olga-guest'
 const EVENT = 7000
 
-/** The routes of the API, without the pages, the document, whose examples name olga, and the dashboard. */
+/** All routes but those of the pages, the dashboard, and the document, whose examples name olga. */
 const routes = (await readRoutingTable()).filter(
   ({ path }) => !/^\/(admin|docs|openapi\.json|$)/.test(path),
 )
@@ -20,8 +20,8 @@ const nameOf = ({ method, path }: AppRoute): string => `${method} ${path}`
 const CREATES = new Set(['POST /initialize', 'POST /events'])
 /** Calls that only admins may make, or that are not about what an organizer has. */
 const NOT_OF_ORGANIZERS = ['/users', '/register', '/login', '/logout', '/token', '/me/password']
-/** What olga gets if it is no success. */
-const REFUSED_TO_ALL: Record<string, number> = {
+/** The statuses of calls that fail for olga, too. */
+const FAILS_FOR_OLGA: Record<string, number> = {
   'POST /initialize': 409,
   // The guest has a hold, which lasts longer than the extension of the example.
   'POST /book': 409,
@@ -159,6 +159,7 @@ describe('an organizer', () => {
       for (const accept of ['application/json', 'text/csv', 'application/x-ndjson']) {
         const answer = await as('otto', call, body, { accept })
         expect(textOf(answer) + [...answer.headers]).not.toContain(SECRET)
+        // A call that is not refused shows otto what it shows nora, who is a plain user.
         if (isAboutOlga(route) && !CREATES.has(name) && ![403, 404].includes(answer.status))
           expect(textOf(answer)).toBe(textOf(await as('nora', call, body, { accept })))
       }
@@ -173,14 +174,14 @@ describe('an organizer', () => {
     expect(events.map(({ eventId }: { eventId: number }) => eventId)).not.toContain(EVENT)
   })
 
-  it('can make these calls about what is theirs, so that the refusals mean something', async () => {
+  it('can make the calls that another organizer is refused about what is theirs', async () => {
     const order = ({ method, path }: AppRoute) => LAST.indexOf(`${method} ${path}`)
     const about = routes.filter(isAboutOlga).toSorted((a, b) => order(a) - order(b))
     expect(about.length).toBeGreaterThan(25)
     for (const route of about) {
       const { call, body } = callOf(route)
       const { status } = await as('olga', call, body)
-      const expected = REFUSED_TO_ALL[nameOf(route)] ?? expect.toSatisfy((it) => it < 300)
+      const expected = FAILS_FOR_OLGA[nameOf(route)] ?? expect.toSatisfy((it) => it < 300)
       expect([nameOf(route), status]).toEqual([nameOf(route), expected])
     }
   })

@@ -168,7 +168,7 @@ function problemOf(error: unknown): unknown {
   return hasCode(error, 'rate_limited') ? { message: error.problem.message } : error.problem
 }
 
-/** The functions ask for the representation, which the test did not. */
+/** Removes `Preference-Applied` if the function chose the preference, and not the test. */
 function withoutOurPreference(call: TypedCall, headers: Headers): Headers {
   if (call.headers['prefer'] !== undefined || commandOf(call) === undefined) return headers
   const visible = new Headers(headers)

@@ -46,7 +46,7 @@ export interface AppDeps extends WebhookDeps, KeyDeps {
   /** Records a span for each request; absent if tracing is off. */
   tracing?: Tracing | undefined
   lifecycle: Lifecycle
-  /** The token that `/metrics` requires; if absent, everybody may read it. */
+  /** The token that `/metrics` requires; if absent, anyone may read it. */
   metricsToken?: string | undefined
   trustedProxies: TrustedProxies
   /** Absent if pages of other origins may read nothing. */

@@ -19,7 +19,7 @@ export interface WorkerConfig extends Basics {
   host: string
   /** 0 picks a free port. */
   port: number
-  /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
+  /** The bearer token that `/metrics` requires. If undefined, anyone may read `/metrics`. */
   metricsToken: string | undefined
   times: LineTimes
   lineIdleMs: number

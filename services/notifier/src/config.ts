@@ -23,7 +23,7 @@ export interface NotifierConfig extends Basics {
   host: string
   /** 0 picks a free port. */
   port: number
-  /** The bearer token that `/metrics` requires. If undefined, everybody may read `/metrics`. */
+  /** The bearer token that `/metrics` requires. If undefined, anyone may read `/metrics`. */
   metricsToken: string | undefined
   poolSize: number
   /**

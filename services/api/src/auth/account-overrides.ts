@@ -26,7 +26,7 @@ const ROW_REUSE_MS = 400
 /**
  * Applies the local account to a verified token. The account's row decides its role, whether it is
  * disabled, and whether its earlier tokens are revoked. Tokens of another issuer stay as they are,
- * because the local account of that name belongs to somebody else.
+ * because the local account of that name belongs to another person.
  *
  * A booking must not wait for PostgreSQL here. A token with the role `user` can be outdated only if
  * the privileges of its account have ever changed. There are few such accounts, so each process
@@ -53,10 +53,10 @@ export interface AccountOverrides {
    */
   current(userId: string, origin: TokenOrigin): Promise<Principal | undefined>
   /**
-   * The role of a user now, as far as the last poll knows. It makes no query. For API keys, which
-   * outlive the sign-ins of their owners.
+   * The present role of a user, according to the last poll. It makes no query. API keys need it,
+   * because they outlive the sign-ins of their owners.
    *
-   * @param role the role if the user has no account, or one whose privileges never changed
+   * @param role returned if the user has no account, or one whose privileges never changed
    * @returns undefined if the account is disabled
    * @throws AppError `unavailable` if no poll has succeeded yet
    */

@@ -19,8 +19,8 @@ export interface AuthenticateDeps {
 }
 
 /**
- * Each sets `principal` if the token or API key is verified and its account is not disabled. What is
- * said of tokens goes for keys, too.
+ * Each sets `principal` if the token is verified and its account is not disabled. An API key counts
+ * as a token here.
  */
 export interface Authenticate {
   /** Refuses no request. Without a verified token, a request has no principal. */

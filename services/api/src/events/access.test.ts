@@ -54,7 +54,7 @@ describe('createEventAccess', () => {
     expect(await access.staffOf(as('ursula'), 1)).toBe('not_staff')
   })
 
-  it('says that an event does not exist only to organizers', async () => {
+  it('tells only organizers that an event does not exist', async () => {
     const { access } = accessWith()
     expect(await access.staffOf(as('olga'), 2)).toBe('not_found')
     expect(access.staffOf(as('ada', 'user'), 2)).toBe('not_staff')
@@ -77,7 +77,7 @@ describe('createEventAccess', () => {
     expect(access.staffOf(as('olga'), 1)).toBeInstanceOf(Promise)
   })
 
-  it('reads again in the background before the second is over, and lets nobody wait for it', async () => {
+  it('reads again in the background before the second is over, and no request waits for it', async () => {
     const { access, query, advance } = accessWith()
     await access.staffOf(as('olga'), 1)
     advance(500)
@@ -96,7 +96,7 @@ describe('createEventAccess', () => {
     expect(await access.staffOf(as('olga'), 2)).toBe('not_found')
   })
 
-  it('notices within a second that somebody is no longer staff', async () => {
+  it('notices within a second that a user is no longer staff', async () => {
     const { access, change, advance } = accessWith()
     await access.staffOf(as('olga'), 1)
     change({ owner: 'otto' })
@@ -122,7 +122,7 @@ describe('createEventAccess', () => {
     expect(query.mock.calls.length).toBeLessThanOrEqual(2)
   })
 
-  it('fails with unavailable if PostgreSQL is, and still answers what it remembers', async () => {
+  it('throws `unavailable` while PostgreSQL is unavailable, but answers what it remembers', async () => {
     let isAvailable = true
     const { access } = accessWith(() => isAvailable)
     await access.staffOf(as('olga'), 1)

@@ -12,26 +12,26 @@ const TRUSTED_MS = 1000
 /** After this time, the next request starts a new read that no request waits for, ms. */
 const REFRESH_AFTER_MS = 500
 
-/** Whether somebody is staff of an event. Plain users and admins are not told if it exists. */
+/** Whether a principal is staff of an event. Only organizers get `not_found`. */
 export type StaffAnswer = 'staff' | 'not_staff' | 'not_found'
 
 /**
- * Who is staff of which event: admins of every event, and organizers of those that they own, that
- * list them, or that all organizers share.
+ * Knows who is staff of which event. Admins are staff of every event. Organizers are staff of the
+ * events that they own, that list them, or that all organizers share.
  *
- * What is remembered may only let somebody in. An organizer is refused because of rows that were
- * read after the request arrived. So somebody who has just become staff is never refused, and
- * somebody who no longer is has access for `TRUSTED_MS` at most.
+ * A remembered row can only grant access. A refusal needs rows that were read after the request
+ * arrived. So an organizer who has just become staff is never refused, and one who is no longer
+ * staff has access for at most `TRUSTED_MS`.
  */
 export interface EventAccess {
   /**
-   * Answers at once for plain users and admins, and for organizers if this process read lately that
-   * they are staff.
+   * Whether a principal is staff of an event.
    *
+   * @returns a promise only for an organizer whom no trusted row shows as staff
    * @throws AppError `unavailable` within the time that a command has for its read
    */
   staffOf(principal: Principal, eventId: number): StaffAnswer | Promise<StaffAnswer>
-  /** Called when this process has changed who is staff of the event. */
+  /** Forgets the staff of an event. Call it after this process has changed them. */
   forget(eventId: number): void
 }
 
@@ -45,7 +45,7 @@ interface RememberedStaff {
 export interface EventAccessDeps {
   pool: Pool
   postgres: PostgresAccess
-  /** Most events that this process remembers. */
+  /** Maximum number of events that this process remembers. */
   knownEvents: number
   clock?: Clock
 }
@@ -105,13 +105,13 @@ export function createEventAccess({
   }
 }
 
-/** True if this is staff of the event. */
+/** True if a principal is staff of the event. */
 export function isStaffIn(staff: EventStaff, { role, userId }: Principal): boolean {
   if (role !== 'organizer') return role === 'admin'
   return staff.owner === userId || staff.shared || staff.organizers.includes(userId)
 }
 
-/** True if somebody may give the event to another owner. */
+/** True if a principal may give the event to another owner. */
 export function mayChangeOwner(staff: EventStaff, { role, userId }: Principal): boolean {
   return role === 'admin' || (role === 'organizer' && staff.owner === userId)
 }
@@ -122,7 +122,7 @@ export function checkStaff(answer: StaffAnswer, forbidden = ROLE_NEEDED.staff): 
   if (answer === 'not_found') throw eventNotFound()
 }
 
-/** Checks that callers are staff of events, for routes and for what they do later. */
+/** Creates the check that callers are staff of events. */
 export function createRequireStaff(access: Pick<EventAccess, 'staffOf'>): RequireStaff {
   return (principal, eventId) => {
     const answer = access.staffOf(principal, eventId)

@@ -26,7 +26,7 @@ export const eventSchema = z
     owner: shownUserId
       .nullable()
       .optional()
-      .meta({ description: 'The user who created the event. Only staff see it.' }),
+      .meta({ description: 'The user who owns the event. Only staff see it.' }),
     state: saleStateSchema,
     opensAt: time,
     closesAt: time,

@@ -134,8 +134,8 @@ export const holdsPageSchema = z.strictObject({
 })
 
 /**
- * What the OpenAPI document says of both lists: one schema, because nothing in their items tells a
- * generated client which of them it has.
+ * The schema of both lists in the OpenAPI document. It is one schema, because a generated client
+ * cannot tell the lists apart by their items.
  */
 export const bookingsOrHoldsSchema = z
   .strictObject({

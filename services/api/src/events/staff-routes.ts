@@ -18,7 +18,7 @@ export function eventStaffRoutes(deps: EventStaffDeps): Route[] {
   return [showOrganizersRoute(deps), setOrganizersRoute(deps), setOwnerRoute(deps)]
 }
 
-/** Message of `forbidden` if staff who do not own an event want to give it away. */
+/** Message of `forbidden` if staff who do not own an event try to give it to another owner. */
 const OWNER_ONLY = 'Only the owner of this event and admins may do this.'
 
 const userIdsError = { error: `must have at most ${MAX_ORGANIZERS_PER_EVENT} user ids` }
@@ -112,7 +112,7 @@ function setOwnerRoute({ events, access }: EventStaffDeps): Route {
       tag: 'Events',
       summary: 'Give an event to another owner',
       description:
-        'Only the owner and admins may do this. If all organizers were staff of the event, because it had no owner, they no longer are.',
+        'Only the owner and admins may do this. An event without an owner that all organizers shared is then no longer shared.',
       problems: ['event_not_found', 'unavailable', 'unknown'],
     },
     responses: { 200: { description: 'The new owner.', schema: ownerAnswer } },

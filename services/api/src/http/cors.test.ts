@@ -62,7 +62,7 @@ describe('responses to an allowed origin', () => {
     expect(corsHeadersOf(answer)[0]).toBe(origin)
   })
 
-  it('keep what else they vary by', async () => {
+  it('keep the other values of `Vary`', async () => {
     const answer = await call(app, 'GET /', { headers: { origin } })
     expect(answer.headers.get('vary')).toBe('Origin, Accept')
   })
@@ -161,7 +161,7 @@ describe('CORS_ORIGINS', () => {
     'null',
     'https://',
     'https://shop.example:99999',
-  ])('refuses %s, which is no origin', (entry) => {
+  ])('refuses %s, which is not an origin', (entry) => {
     expect(() => read(`${origin}, ${entry}`)).toThrow(
       new ConfigError(
         `CORS_ORIGINS must be a list of origins such as "https://shop.example, http://localhost:5173", not "${entry}"`,

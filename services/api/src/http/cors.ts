@@ -20,7 +20,7 @@ const EXPOSED = [
   'Idempotency-Replayed',
   'X-Request-Id',
 ].join(', ')
-/** How long a browser remembers a preflight, s. Chromium does not remember it for longer. */
+/** How long a browser caches a preflight, s. This is the maximum of Chromium. */
 const PREFLIGHT_MAX_AGE_S = 7200
 
 /**
@@ -39,12 +39,12 @@ export interface Cors {
    * Answers a preflight of an allowed origin, whatever its path, so that the page can read the
    * response to the request itself.
    *
-   * @returns `undefined` if the request is none
+   * @returns `undefined` if the request is not such a preflight
    */
   answerPreflight(c: Context<AppEnv>): Response | undefined
 }
 
-/** @returns `undefined` if no origin is allowed; requests then need no look at their `Origin` */
+/** @returns `undefined` if no origin is allowed: no response then depends on `Origin` */
 export function createCors(allowed: AllowedOrigins): Cors | undefined {
   if (allowed !== 'any' && allowed.size === 0) return undefined
   const exposed = { 'access-control-expose-headers': EXPOSED }
@@ -68,7 +68,7 @@ export function createCors(allowed: AllowedOrigins): Cors | undefined {
       if (c.req.method !== 'OPTIONS' || origin === undefined) return undefined
       if (c.req.header('access-control-request-method') === undefined) return undefined
       if (headersFor(origin) === unreadable) return undefined
-      // A header that this service does not know does nothing, so none is refused.
+      // The service ignores headers that it does not know, so it allows all of them.
       const requested = c.req.header('access-control-request-headers')
       return sendText(c, 204, null, undefined, {
         'access-control-allow-methods': METHODS,
@@ -102,6 +102,6 @@ function originOf(entry: string): string {
       `CORS_ORIGINS must be a list of origins such as "https://shop.example, http://localhost:5173", not "${entry}"`,
     )
   }
-  // The URL class knows the origins of web pages only, and not those of apps with a web view.
+  // The URL class knows the origins of web pages, but not those of apps with a web view.
   return url.origin === 'null' ? entry.toLowerCase().replace(/\/$/, '') : url.origin
 }

@@ -12,7 +12,7 @@ export interface AppEnv {
     log: Log
     /** The client's address behind trusted proxies. IPv4-mapped IPv6 addresses are unwrapped. */
     clientAddress: string
-    /** Set by `authenticate` after it has verified a token. */
+    /** Set by `authenticate` after it has verified a token or an API key. */
     principal: Principal | undefined
     /** The key under which a rate limit counts this request, if the handler chose one. */
     rateLimitKey: string | undefined

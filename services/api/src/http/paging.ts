@@ -35,7 +35,7 @@ function keyTextOf(list: string, cursor: string): string | undefined {
   return text.startsWith(`${list}:`) ? text.slice(list.length + 1) : undefined
 }
 
-/** Cuts a page from rows that were read with a limit of one more than the page has. */
+/** Cuts a page from rows. The rows were read with a limit that is one higher than the page's. */
 export function cutPage<Row>(
   list: string,
   rows: Row[],
@@ -51,8 +51,8 @@ export function cutPage<Row>(
 }
 
 /**
- * The `Link` header that leads to the next page (RFC 8288), for the headers of a response. It has
- * the query parameters of the request, so a client that follows it needs to know none of them.
+ * The `Link` header that leads to the next page (RFC 8288), for the headers of a response. The link
+ * repeats the query parameters of the request, so that a client can follow it as it is.
  *
  * @param next `after` of the next page; null if this page is the last one
  * @param more further query parameters
@@ -67,7 +67,7 @@ export function nextLink(
   return { link: `<${c.req.path}?${query}>; rel="next"` }
 }
 
-/** What is wrong with an `after` that no page of the list gave. */
+/** Detail of the error for an `after` that is not a cursor of the list. */
 export const NO_CURSOR = 'is not a `next` of this list'
 
 /**

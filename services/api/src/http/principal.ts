@@ -1,8 +1,8 @@
 import type { Role, Scope } from '@ticket-line/shared'
 
 /**
- * The authenticated sender of a request: the subject of a verified token, or the person who made an
- * API key. The role is that of the local account if there is one.
+ * The authenticated sender of a request: the subject of a verified token, or the person who created
+ * an API key. The role is that of the local account if there is one.
  */
 export interface Principal {
   userId: string
@@ -15,7 +15,7 @@ export interface Principal {
   /** What a token of this installation says about its origin; absent if it says nothing. */
   origin?: TokenOrigin
   /**
-   * When the token or key expires, ms since 1970; absent if the credential was neither, or never
+   * When the token or key expires, ms since 1970; absent if the credential is neither, or never
    * expires.
    */
   expiresAtMs?: number
@@ -23,7 +23,7 @@ export interface Principal {
   key?: PrincipalKey
 }
 
-/** The key of a request, and what limits it beyond what its person may do. */
+/** The key that sent a request, with the limits that it adds to those of its person. */
 export interface PrincipalKey {
   /** The part of the key that is not secret. */
   id: string
@@ -64,7 +64,7 @@ export function isOrganizer({ role }: Principal): boolean {
 /**
  * True for a person, and for an API key with this scope.
  *
- * @param eventId the event that the scope is needed for; undefined if it is needed for none
+ * @param eventId the event that the call is about; undefined if it is about no event
  */
 export function hasScope({ key }: Principal, scope: Scope, eventId?: number): boolean {
   if (key === undefined) return true

@@ -141,18 +141,19 @@ export interface RouteSpec<
   before?: readonly MiddlewareHandler<AppEnv>[]
   limit: LimitName
   /**
-   * What the caller needs to be: staff of the event that the path or the body names, an organizer or
-   * admin, or an admin. It requires `auth: 'required'`, and is checked after the input.
+   * The role that the caller needs: staff of the event that the path or the body names; an
+   * organizer or admin; or an admin. It requires `auth: 'required'`, and is checked after the
+   * input.
    */
   role?: 'staff' | RequiredRole
   /**
-   * The scopes of which an API key needs one. Without it, and with `auth: 'required'`, no key may
-   * call the route. A route that everybody may call is open for keys, too.
+   * The scopes of which an API key needs one. If they are absent, no key may call a route with
+   * `auth: 'required'`. Keys of any scope may call all other routes.
    */
   scope?: Scope | readonly Scope[]
   /**
    * True if the call acts for the `userId` in the body. A key that may make the call must then send
-   * one, and its requests are also limited for each of these users.
+   * a `userId`. The rate limit also counts the requests of a key for each of these users.
    */
   actsForUser?: true
   params?: P
@@ -215,7 +216,7 @@ export function principalOf(c: Context<AppEnv>): Principal {
 }
 
 /**
- * Checks that an API key may call a route that not everybody may call.
+ * Checks that an API key may call a route with `auth: 'required'`.
  *
  * @param needed the scopes of which the key needs one; none if no key may make the call
  * @param eventId the event that the call is about; undefined if it is about no event
@@ -263,7 +264,7 @@ export const KEYS_MAY_NOT = 'API keys may not make this call.'
 export const SCOPE_MISSING = 'This API key does not have the scope that this call needs.'
 export const OTHER_EVENT = 'This API key may not act on this event.'
 export const ONLY_ITS_EVENTS =
-  'This API key may only act on its `eventIds`, and create no other event.'
+  'This API key is limited to its `eventIds`, so it cannot create events.'
 
 /** The event that the path or the body of a request names. */
 function eventIdIn({ params, body }: { params: unknown; body: unknown }): number | undefined {
@@ -289,9 +290,9 @@ export const ROLE_NEEDED: Record<NonNullable<Route['role']>, string> = {
 }
 
 /**
- * Checks that somebody is staff of an event.
+ * Checks that a principal is staff of an event.
  *
- * @returns a promise if it has to read who is
+ * @returns a promise if it has to read the staff of the event
  * @throws AppError `forbidden` or `event_not_found`
  */
 export type RequireStaff = (principal: Principal, eventId: number) => void | Promise<void>
@@ -356,7 +357,10 @@ function chainOf(
   const needed = scopesOf(scope)
   const mayCall = (key: PrincipalKey): boolean => needed.some((one) => key.scopes.has(one))
 
-  /** Reads a request of a key that acts for a user, and counts it, because 429 comes before 400. */
+  /**
+   * Reads and counts a request of a key that acts for a user. The input is read before the count,
+   * because it names the user. Its error is thrown after the count, because 429 comes before 400.
+   */
   async function readCounted(c: Context<AppEnv>, key: PrincipalKey) {
     const read = await readInput(c).then(
       (input) => ({ input, userId: (input.body as { userId?: string }).userId }),

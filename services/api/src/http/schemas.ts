@@ -44,8 +44,8 @@ export const userIdSchema = z
   })
 
 /**
- * What the OpenAPI document says of a parameter that is parsed from text: clients give it as a
- * number, a boolean or an array.
+ * Shows a parameter in the OpenAPI document as clients give it: as a number, a boolean or an array.
+ * Its schema parses it from text.
  */
 export function shownAs(schema: {
   type: 'integer' | 'boolean' | 'array'

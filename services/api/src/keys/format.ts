@@ -13,7 +13,7 @@ const RANDOM_LENGTH = 32
 const CHECKSUM_LENGTH = 6
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-/** True if a credential can only be an API key. No JWT begins like one. */
+/** True if a credential begins like an API key. No JWT does. */
 export function looksLikeKey(credential: string): boolean {
   return credential.startsWith(PREFIX)
 }
@@ -28,7 +28,7 @@ export function newKey(keyId: string): string {
   return unchecked + checksumOf(unchecked)
 }
 
-/** @returns the id in the key; undefined if the key is mistyped, so that nobody can have it */
+/** @returns the id in the key; undefined if the form or the checksum of the key is wrong */
 export function keyIdIn(key: string): string | undefined {
   const keyId = FORM.exec(key)?.[1]
   if (keyId === undefined) return undefined

@@ -173,7 +173,7 @@ describe('known API keys', () => {
     expect(await keys.recheck(ID)).toBeUndefined()
   })
 
-  it('follow the role of their person, and end while the account is disabled', async () => {
+  it('have the present role of their person, and none while the account is disabled', async () => {
     expect(await keys.verify(key)).toMatchObject({ role: 'organizer' })
     roles.set('olga', 'user')
     expect(keys.verify(key)).toMatchObject({ role: 'user' })

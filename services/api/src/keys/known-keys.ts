@@ -31,12 +31,12 @@ const MAX_KNOWN = 10_000
 /** Maximum number of unknown ids that a process remembers, and for how long, ms. */
 const MAX_UNKNOWN = 10_000
 const UNKNOWN_MS = 10_000
-/** How often a process records the use of a key at most, ms. */
+/** Minimum time between two records of the use of a key by one process, ms. */
 const RECORD_USE_EVERY_MS = 60_000
 
 /**
- * Accepts API keys. A process remembers the keys that it has seen, and polls PostgreSQL every
- * 500 ms for those that were made, rotated or deleted. So a request waits for PostgreSQL only if
+ * Verifies API keys. A process remembers the keys that it has seen, and polls PostgreSQL every
+ * 500 ms for those that were created, rotated or deleted. So a request waits for PostgreSQL only if
  * its key is new to the process, and known keys go on working while PostgreSQL is unavailable.
  */
 export interface KnownKeys {
@@ -46,22 +46,25 @@ export interface KnownKeys {
   /**
    * Verifies a key.
    *
-   * @returns the person who made it, with their role at this moment and with the key; undefined if
-   * the key is mistyped, unknown, expired or deleted, or the person's account is disabled
+   * @returns the person who created it, with their present role and with the key; undefined if the
+   * key is mistyped, unknown, expired or deleted, or if the person's account is disabled
    * @throws AppError `unavailable` if a key that is new to this process cannot be read
    */
   verify(key: string): Principal | undefined | Promise<Principal | undefined>
   /**
-   * Checks a principal again that `verify` returned some time ago.
+   * Checks a key again that `verify` accepted earlier.
    *
-   * @returns the principal as it is now; undefined if its key is no longer accepted
+   * @returns its present principal; undefined if the key is no longer accepted
    */
   recheck(keyId: string): Promise<Principal | undefined>
-  /** Called after this process has changed a key, so that the change takes effect here at once. */
+  /**
+   * Forgets a key. Call it after this process has changed the key, so that the change takes effect
+   * here at once.
+   */
   forget(keyId: string): void
-  /** Calls a listener with the owner of each known key that was deleted, or changed here. */
+  /** Calls a listener with the owner of each known key that was deleted or forgotten. */
   onDeleted(listener: (userId: string) => void): void
-  /** How many keys this process knows. */
+  /** Number of keys that this process knows. */
   count(): number
 }
 
@@ -69,7 +72,7 @@ export interface KnownKeysDeps {
   store: KeyStore
   overrides: Pick<AccountOverrides, 'roleOf'>
   postgres: PostgresAccess
-  /** `KEY_RATE_LIMIT_MAX`: the most requests a minute that a key may make. */
+  /** `KEY_RATE_LIMIT_MAX`: the highest rate limit of a key, in requests per minute. */
   maxRequestsPerMinute: number
   /** Called when keys are read because this process does not know them. */
   onRead?: (count: number) => void
@@ -95,7 +98,7 @@ export function createKeyStore(pool: Pool): KeyStore {
 /** A key that was read and is not deleted. */
 interface KnownKey {
   record: KeyRecord
-  /** The principal of the last request. It is made again if the person's role has changed. */
+  /** The principal of the last request. It is replaced if the person's role has changed. */
   principal: Principal | undefined
   /** When its use was last recorded, ms since 1970. */
   useRecordedAtMs: number
@@ -111,7 +114,7 @@ export function createKnownKeys({
   clock = systemClock,
 }: KnownKeysDeps): KnownKeys {
   const known = new LRUCache<string, KnownKey>({ max: MAX_KNOWN })
-  /** Until when each id counts as unknown, by the steady clock. */
+  /** When each id stops counting as unknown, by the steady clock, ms. */
   const unknown = new LRUCache<string, number>({ max: MAX_UNKNOWN })
   const listeners: ((userId: string) => void)[] = []
   let uses = new Map<string, number>()
@@ -230,7 +233,7 @@ export function createKnownKeys({
   }
 }
 
-/** Compares in constant time, so that nobody learns a hash from how long a refusal takes. */
+/** Compares in constant time, so that the time of a refusal reveals nothing about the hash. */
 function isHashOf(record: KeyRecord, hash: Buffer, nowMs: number): boolean {
   if (timingSafeEqual(hash, record.keyHash)) return true
   const { previousKeyHash, previousUntilMs } = record
@@ -259,15 +262,15 @@ function principalWith(record: KeyRecord, role: Role, maxRequestsPerMinute: numb
 /**
  * The rate limit that applies to a key.
  *
- * @param rateLimit the one that it was made with; null for the default
- * @param maxPerMinute the most that any key may have now
+ * @param rateLimit the one that it was created with; null for the default
+ * @param maxPerMinute the present maximum for all keys, in requests per minute
  */
 export function effectiveRateLimit(rateLimit: KeyRecord['rateLimit'], maxPerMinute: number) {
   const { requests, windowSeconds } = rateLimit ?? DEFAULT_KEY_RATE_LIMIT
   return { requests: Math.min(requests, mostIn(windowSeconds, maxPerMinute)), windowSeconds }
 }
 
-/** The most requests in a window that keys may have, at least 1. */
+/** Highest number of requests that a key may have in a window, at least 1. */
 export function mostIn(windowSeconds: number, maxPerMinute: number): number {
   return Math.max(1, Math.floor((maxPerMinute * windowSeconds) / 60))
 }

@@ -67,7 +67,7 @@ describe('POST /api-keys', () => {
     expect(written.join('')).not.toContain(key.slice(-38))
   })
 
-  it('takes scopes and events once each, an expiry and a rate limit', async () => {
+  it('drops repeated scopes and events, and takes an expiry and a rate limit', async () => {
     const create = vi.fn<OwnKeys['create']>(async () => stored)
     const { app } = given({ create })
     const sent = {

@@ -34,8 +34,8 @@ import {
 } from './schemas.js'
 
 /**
- * API keys in PostgreSQL. If PostgreSQL is unavailable, each call fails with AppError `unavailable`
- * within the timeout, and has no effect then.
+ * API keys in PostgreSQL. If PostgreSQL is unavailable, each call fails within the timeout with
+ * AppError `unavailable`, and has no effect.
  */
 export interface OwnKeys {
   /** @returns undefined if the owner has as many keys as a user may have */
@@ -73,7 +73,7 @@ export interface KeyDeps {
   maxKeyRequestsPerMinute: number
 }
 
-/** Routes with which organizers and admins keep their API keys. No key may call them. */
+/** Routes with which organizers and admins manage their API keys. No key may call them. */
 export function keyRoutes(deps: KeyDeps): Route[] {
   return [createRoute(deps), listRoute(deps), deleteRoute(deps), rotateRoute(deps)]
 }
@@ -157,7 +157,7 @@ function deleteRoute({ ownKeys, knownKeys }: KeyDeps): Route {
       ...docs,
       operationId: 'deleteApiKey',
       summary: 'Delete an API key',
-      description: 'Within one second, no request with the key is accepted any more.',
+      description: 'All processes refuse the key within one second.',
       problems: ['api_key_not_found', 'unavailable', 'unknown'],
     },
     responses: { 204: { description: 'The key was deleted.' } },
@@ -184,7 +184,7 @@ function rotateRoute({
       ...docs,
       operationId: 'rotateApiKey',
       summary: 'Replace the secret of an API key',
-      description: `The key keeps its id, scopes and limits. The secret before works for another ${KEY_OVERLAP_HOURS} hours, and the one before that no longer.`,
+      description: `The key keeps its id, scopes and limits. The old secret works for another ${KEY_OVERLAP_HOURS} hours. One from an earlier rotation no longer works.`,
       problems: ['api_key_not_found', 'unavailable', 'unknown'],
     },
     responses: {

@@ -76,7 +76,7 @@ export function newKeyBody(maxPerMinute: number) {
     .nullable()
     .meta({
       description:
-        'How many requests the key may make in a window. By default 6,000 in 60 s. The operator sets the most that is possible, 60,000 a minute by default.',
+        'How many requests the key may make in a window. By default 6,000 in 60 s. The operator sets the maximum, 60,000 a minute by default.',
     })
   return z
     .strictObject({
@@ -112,7 +112,7 @@ const shownKey = {
     description: 'When the key was last used, to the minute; null if it was never used.',
   }),
   previousKeyUntil: timeSchema.nullable().meta({
-    description: 'Until then, the key before the last rotation works, too. Null if none does.',
+    description: 'When the key before the last rotation stops working; null if none works.',
   }),
 }
 

@@ -52,7 +52,7 @@ describe('a key with bookings:write', () => {
     expect(sent).toEqual([])
   })
 
-  it('can do no more than its person, who is no longer an organizer', async () => {
+  it('can do no more than its person, even if they are no longer an organizer', async () => {
     const { app, sent } = given()
     const asUser = { as: 'olga user bookings:write' }
     const book = (userId: string) =>
@@ -81,7 +81,7 @@ describe('a key with bookings:write', () => {
   })
 })
 
-describe('a key without the scope', () => {
+describe('a key', () => {
   const all = 'events:read,events:write,bookings:read,bookings:write,changes:read,webhooks:write'
   const without = (scope: string) =>
     key(
@@ -106,7 +106,7 @@ describe('a key without the scope', () => {
     ['changes:read', 'GET /events/1/changes', undefined],
     ['webhooks:write', 'GET /webhooks', undefined],
     ['webhooks:write', 'POST /webhooks', { url: 'https://crm.example.com/hook' }],
-  ])('%s may not call %s', async (scope, methodAndPath, body) => {
+  ])('without the scope %s may not call %s', async (scope, methodAndPath, body) => {
     const answer = await call(given().app, methodAndPath, { ...without(scope), body })
     expect(answer).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } })
     expect(answer.headers.get('www-authenticate')).toBe(
@@ -120,19 +120,19 @@ describe('a key without the scope', () => {
     'GET /me/bookings',
     'DELETE /events/1',
     'GET /api-keys',
-  ])('%s is refused to every key', async (methodAndPath) => {
+  ])('with all scopes may not call %s', async (methodAndPath) => {
     const answer = await call(given().app, methodAndPath, key(all))
     expect(answer).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } })
   })
 
   it.each(['GET /status/1', 'GET /events', 'GET /events/1', 'GET /'])(
-    '%s stays open to it, also for other events than its own',
+    'with any scope may call %s, also for other events than its own',
     async (methodAndPath) => {
       expect((await call(given().app, methodAndPath, key('changes:read@2'))).status).toBe(200)
     },
   )
 
-  it('is refused after 400 and before 404', async () => {
+  it('without the scope is refused after 400 and before 404', async () => {
     const { app } = given()
     expect(
       (await call(app, 'POST /book', { ...key('events:read'), body: { eventId: 0 } })).status,
@@ -163,7 +163,7 @@ describe('creating events with a key', () => {
     expect(createConfigured.mock.calls[0]?.[0]).toMatchObject({ owner: 'olga', caller: CALLER })
   })
 
-  it('is refused if the key is bound to certain events, even with the id of one', async () => {
+  it('is refused if the key has `eventIds`, even with one of these ids', async () => {
     const { app } = given()
     const body = { eventId: 7, totalTickets: 5 }
     for (const path of ['/initialize', '/events'])

@@ -4,7 +4,7 @@ import type { AppEnv } from '../http/env.js'
 
 /**
  * The key under which a rate limit counts a request: the one that the handler chose, otherwise the
- * user, otherwise the address. Requests with an API key do not come here, because their windows
+ * user, otherwise the address. Requests with an API key do not use it, because their windows
  * differ.
  */
 export function rateLimitKey(c: Context<AppEnv>): string {

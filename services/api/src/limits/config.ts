@@ -10,7 +10,7 @@ export interface LimitsConfig {
   polls: number
   /** Maximum number of failed sign-ins and registrations of an account or an address. */
   signInFailures: number
-  /** The most requests a minute that an API key may have. */
+  /** Highest rate limit that an API key may have, in requests per minute. */
   keyRequestsPerMinute: number
 }
 

@@ -22,10 +22,9 @@ import {
  * `principal`, and before the body is read. It sets the `RateLimit` headers of every response, and
  * sends the 429 itself.
  *
- * A request with a verified token counts by user, one with an API key by key and with the limit of
- * the key, and any other by address. Without Redis, `general`,
- * `poll` and `dashboard` count in this process only, and `administration`, `login` and `register`
- * refuse with 503.
+ * A request with a verified token counts by user. One with an API key counts by key, with the limit
+ * of the key. All others count by address. Without Redis, `general`, `poll` and `dashboard` count
+ * in this process only, and `administration`, `login` and `register` refuse with 503.
  */
 export interface Limits {
   general: MiddlewareHandler<AppEnv>
@@ -34,9 +33,9 @@ export interface Limits {
   /** `GET /jobs/:jobId`. */
   poll: MiddlewareHandler<AppEnv>
   /**
-   * Counts a request with an API key that acts for the user in its body, with the limit of the key
-   * and, with that of `general`, for the pair of key and user. It shows the limit that is nearer to
-   * its end.
+   * For requests with an API key that act for the user in the body. Counts each of them by key,
+   * with the limit of the key, and by key and user, with the limit of `general`. The headers show
+   * the limit with fewer requests left.
    */
   keyAndUser: KeyAndUserLimit
   /** `/docs` and `/admin`. It is high enough for the polling of the dashboard. */
@@ -161,7 +160,7 @@ export function createLimits({
   const generalStore = fallbackStore('general')
   const general = measured(createLimit(requests, generalStore))
 
-  /** Counts a request in a window of its own. */
+  /** Counts a request in a window that is as long as the limit says. */
   async function countIn(
     store: CounterStore,
     key: string,
@@ -200,7 +199,7 @@ export function createLimits({
   ): Promise<Response | undefined> {
     const startedAtMs = clock.steadyMs()
     const ofKey = countIn(generalStore, keyOf(key), key.rateLimit)
-    // Both leave in one call to Redis.
+    // One call to Redis makes both counts.
     const states =
       userId === undefined
         ? [await ofKey]
@@ -245,7 +244,7 @@ export function createLimits({
     poll: orByKey(createLimit(polls, pollStore), pollStore, pollsOf),
     keyAndUser,
     dashboard: createLimit(dashboardLimit(windowMs), fallbackStore('dashboard')),
-    // No API key may make these calls, so it does not matter where its calls are counted.
+    // No API key may make these calls, so it does not matter which store counts those of keys.
     administration: orByKey(
       createLimit(requests, createSharedOnlyStore(sharedStore('general'))),
       generalStore,
@@ -259,7 +258,7 @@ export function createLimits({
   }
 }
 
-/** The key of Redis has the id of the API key, never its secret. */
+/** The key in Redis contains the id of the API key, never its secret. */
 const keyOf = ({ id }: PrincipalKey): string => `k:${id}`
 
 /** The limit whose window ends last. */

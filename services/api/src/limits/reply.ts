@@ -57,7 +57,7 @@ export async function countOn(
   return isWithin ? undefined : (refusal as Response)
 }
 
-/** The limit that is nearest to its end. */
+/** The limit with the fewest requests left. */
 export function tightest(states: LimitState[]): LimitState {
   return states.reduce((tight, state) => (state.remaining < tight.remaining ? state : tight))
 }

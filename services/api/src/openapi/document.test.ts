@@ -133,7 +133,7 @@ it('finds every call of an installation with all features in docs/openapi.json',
   )
   const calls = (await readRoutingTable())
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
-    // Pages, probes and metrics are nothing for clients.
+    // The document leaves out pages, probes and metrics.
     .filter(
       (call) =>
         !/ \/(docs|admin|openapi\.json|livez|readyz|metrics|\.well-known\/security\.txt)\b/.test(
@@ -149,7 +149,7 @@ it('gives each call of the OpenAPI document a short name of its own', () => {
   for (const name of names) expect(name).toMatch(/^[a-z]+([A-Z][a-z]+){0,3}$/)
 })
 
-it('shows numbers, booleans and lists in paths and queries as what they are', () => {
+it('shows numbers, booleans and lists in paths and queries with their types', () => {
   const shown = operations.flatMap(({ parameters }) => parameters)
   const byName = new Map(
     shown.map((parameter) => [(parameter as { name?: string }).name, parameter]),

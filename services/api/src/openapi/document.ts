@@ -22,7 +22,7 @@ const TAGS: Record<Tag, string> = {
   Webhooks: 'Have the changes of events sent to an endpoint of yours.',
   'API keys': 'Keys with which the backend of a shop calls this API.',
   Accounts: 'Accounts, sign-in and tokens.',
-  Service: 'What this installation is.',
+  Service: 'The name, version and paths of this installation.',
 }
 
 const SECURITY_SCHEMES = {
@@ -37,11 +37,13 @@ const SECURITY_SCHEMES = {
     scheme: 'bearer',
     bearerFormat: 'tlk_<id>_<secret>',
     description:
-      'An API key, for backends. It acts for the person who made it, and needs the scope that the call names.',
+      'An API key, for backends. It acts for the person who created it, and needs the scope that the call names.',
   },
 } as const
 
-/** Problems of requests that no call of the document makes, for example to an older release. */
+/**
+ * Problems that no call of the document has. A client gets them for example from an older release.
+ */
 const OF_NO_CALL = ['not_found', 'method_not_allowed'] as const
 
 /** The parts that several calls of a document share. */

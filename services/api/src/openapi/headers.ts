@@ -13,13 +13,13 @@ export const RESPONSE_HEADERS = {
     example: '/jobs/event-1001.0mpb3k2x17c4e90ad52b6.1.0',
   },
   'Retry-After': {
-    description: 'Seconds after which to send the request again, or to poll again.',
+    description: 'Seconds to wait before the next attempt or the next poll.',
     schema: { type: 'integer', minimum: 0 },
     example: 1,
   },
   RateLimit: {
     description:
-      'The limit that counted this request, what is left of it, and the seconds until it starts again (draft-ietf-httpapi-ratelimit-headers-07).',
+      'The limit that counted this request, the number of requests that are left, and the seconds until the window ends (draft-ietf-httpapi-ratelimit-headers-07).',
     schema: { type: 'string' },
     example: 'limit=100, remaining=99, reset=900',
   },
@@ -45,7 +45,7 @@ export const RESPONSE_HEADERS = {
   },
   Link: {
     description:
-      'The next page of the list, or what follows a stream, as `<…>; rel="next"`. Absent on the last page.',
+      'The next page of the list, or the call that continues a stream, as `<…>; rel="next"`. Absent on the last page.',
     schema: { type: 'string' },
     example: '</events?after=ZXZlbnRzOjEwMDE>; rel="next"',
   },

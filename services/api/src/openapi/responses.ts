@@ -8,7 +8,9 @@ import { tooManyRequestsSchema } from '../limits/reply.js'
 import { RESPONSE_HEADERS, type ResponseHeader } from './headers.js'
 import { problemExample } from './problem-examples.js'
 
-/** The parts that several calls of a document share. They are added when a call first needs them. */
+/**
+ * The parts that several calls of a document share. They are added when a call first needs them.
+ */
 export interface SharedResponses {
   headers: Map<string, (typeof RESPONSE_HEADERS)[ResponseHeader]>
   responses: Map<string, ZodOpenApiResponseObject>
@@ -29,7 +31,9 @@ const HEADERS_OF_PROBLEMS: Partial<Record<ErrorCode, readonly ResponseHeader[]>>
   unknown: ['Retry-After', 'Location'],
 }
 
-/** Responses with more codes than this are shown in place, because their names would be too long. */
+/**
+ * Responses with more codes than this are shown in place, because their names would be too long.
+ */
 const MAX_CODES_IN_NAME = 3
 
 /** All responses of a call. */
@@ -47,7 +51,7 @@ export function responsesOf(
     responses[status as '400'] ??= refusalOf(codes, isCommand, shared)
   }
   responses['429'] = share('TooManyRequests', shared, () => ({
-    description: 'The client is over the rate limit. `Retry-After` says when it starts again.',
+    description: 'The client is over the rate limit. `Retry-After` says when the window ends.',
     headers: headersOf(['Retry-After'], shared),
     content: {
       'application/json': {

@@ -3,9 +3,9 @@ import type { CreateDocumentOptions } from 'zod-openapi'
 type Json = Record<string, unknown>
 
 /**
- * Makes the schema that zod creates plainer for generators. Responses have no `additionalProperties:
- * false`, because later releases may add members. The example of an object is shown with the request
- * or the response.
+ * Simplifies a schema that zod created, for code generators. Schemas of responses have no
+ * `additionalProperties: false`, because later releases may add members. Schemas of objects have no
+ * example, because the request or the response shows it.
  */
 export const simplifySchema: NonNullable<CreateDocumentOptions['override']> = ({
   jsonSchema,
@@ -40,7 +40,9 @@ export function tidy<T>(part: T): T {
   return (isParameter(tidied) ? tidyParameter(tidied) : joinNull(withoutDefaults(tidied))) as T
 }
 
-/** openapi-typescript makes members with a default required, even in a request. */
+/**
+ * Removes defaults, because openapi-typescript requires members that have one, even in requests.
+ */
 function withoutDefaults(schema: Json): Json {
   if (schema['type'] !== 'object' || schema['properties'] === undefined) return schema
   const members = Object.entries(schema['properties'] as Record<string, Json>)

@@ -6,7 +6,7 @@ import { changeSchema } from '../live/changes-route.js'
 
 const epochSchema = z.string().meta({
   description:
-    'Differs after a restore of the database. Numbers of changes count in one epoch only.',
+    'Changes when the database is restored. Numbers of changes have a meaning in one epoch only.',
 })
 
 const { no, userId, bookingId, position, expiresAt, actor } = changeSchema.shape

@@ -11,13 +11,13 @@ export interface OperationDeps {
   availability: Availability
   lifecycle: Lifecycle
   metrics: Pick<Metrics, 'page'>
-  /** The token that `/metrics` requires; if absent, everybody may read it. */
+  /** The token that `/metrics` requires; if absent, anyone may read it. */
   metricsToken?: string | undefined
 }
 
 /**
- * Probes and metrics for operators. They are not rate limited. The OpenAPI document leaves them out,
- * because clients have no use for them.
+ * Probes and metrics for operators. They are not rate limited. The OpenAPI document leaves them
+ * out, because clients have no use for them.
  */
 export function operationRoutes(deps: OperationDeps): Route[] {
   return [livenessRoute, readinessRoute(deps), metricsRoute(deps)]

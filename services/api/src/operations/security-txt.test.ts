@@ -46,7 +46,7 @@ it('is served by the app, and limited like pages', async () => {
   expect((await call(app, path, { headers: { 'x-over-limit': '1' } })).status).toBe(429)
 })
 
-it('reads SECURITY_CONTACT, and refuses what is no URI to write to, open or call', () => {
+it('reads SECURITY_CONTACT, and refuses what is not a mailto, https or tel URI', () => {
   const contacts = (value: string) => readSecurityContacts(readEnv({ SECURITY_CONTACT: value }))
   expect(readSecurityContacts(readEnv({}))).toEqual([])
   expect(contacts('mailto:a@b.example,\n https://b.example/x')).toEqual([

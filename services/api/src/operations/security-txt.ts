@@ -46,7 +46,7 @@ function hostOf(c: Context<AppEnv>): string {
 /**
  * Reads `SECURITY_CONTACT`.
  *
- * @throws ConfigError if an entry is not a URI that somebody can use
+ * @throws ConfigError if an entry is not a `mailto:`, `https:` or `tel:` URI
  */
 export function readSecurityContacts(env: EnvReader): string[] {
   const entries = (env.optional('SECURITY_CONTACT') ?? '')

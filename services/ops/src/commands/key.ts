@@ -12,13 +12,13 @@ export const key: Command = {
   summary: 'list API keys with their owners, and delete one',
   usage: `key <action> [options] [--json]
 
-  key list [<user>]    list the API keys of everybody, or of one user
+  key list [<user>]    list all API keys, or those of one user
     --limit <n>        at most n keys (default 100)
-  key delete <id>      delete a key, whoever has it
+  key delete <id>      delete a key of any user
 
-The id of a key is the part between "tlk_" and the next "_". It is the actor of changes that
-the key made. Nobody can read the secret of a key. Running processes refuse a deleted key
-within a second. Needs only DATABASE_URL.
+The id of a key is the part between "tlk_" and the next "_". The change log names it as the actor
+of the changes that the key made. The secret of a key is not stored, so it cannot be shown. Running
+processes refuse a deleted key within a second. Needs only DATABASE_URL.
 
 Exit code 1: there is no such key.`,
   options: { limit: { type: 'string' } },
