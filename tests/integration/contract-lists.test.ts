@@ -349,7 +349,10 @@ describe('a long waiting list', () => {
     expect(await until(async () => (await busy()) === 1, { timeoutMs: 5000 })).toBe(true)
     const elsewhere = (token: string) =>
       createClient(other.url).get('/events/40/bookings', { token, headers })
-    expect((await elsewhere(organizer)).status).toBe(429)
+    // If Redis is late because the machine is busy, other processes learn of the download when its
+    // lease is renewed, after 5 s.
+    const isRefused = async () => (await elsewhere(organizer)).status === 429
+    expect(await until(isRefused, { timeoutMs: 15_000 })).toBe(true)
     await system.api.put('/events/40/organizers', { userIds: ['another'] }, { token: organizer })
     expect((await elsewhere(await system.token('another', 'organizer'))).status).toBe(200)
     outgoing.destroy()
