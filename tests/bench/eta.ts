@@ -13,7 +13,7 @@ import type { WorkloadSettings } from './workloads.ts'
 const COMMANDS = 100_000
 /** Half of the commands book a ticket. The others join the waiting list. */
 const TICKETS = COMMANDS / 2
-/** Owns the event, so that they may read its jobs. */
+/** The owner of the event, who may read its jobs. */
 const STAFF = 'staff'
 
 /**

@@ -12,7 +12,7 @@ import type { WorkloadSettings } from './workloads.ts'
 /** A cancellation that promotes somebody is two changes, so this makes 200 changes/s. */
 const CANCELS_PER_SECOND = 100
 const EVENTS = 20
-/** Owns the events and the webhooks. */
+/** The owner of the events and the webhooks. */
 const OWNER = 'bench'
 const SECONDS = 30
 const P50_AIM_MS = 50

@@ -3,7 +3,7 @@ import type { ChangeType } from '@ticket-line/shared'
 import { encryptSecret, newSecret, readSecretKeys } from '@ticket-line/webhooks'
 import type pg from 'pg'
 
-/** Owns the events and the webhooks that have no other owner. */
+/** The owner of the events and webhooks for which a test names none. */
 const MAKER = 'maker'
 
 type Queryable = Pick<pg.Pool, 'query'>

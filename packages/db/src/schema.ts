@@ -104,19 +104,22 @@ export const refreshTokens = pgTable(
 )
 
 /**
- * API keys. A deleted key keeps its row for a while, so that the processes that know it see that it
- * was deleted, and so that its id in the change log can be explained.
+ * API keys. A deleted key keeps its row for a while. The processes that know the key learn from the
+ * row that it was deleted, and the row explains the id of the key in the change log.
  */
 export const apiKeys = pgTable(
   'api_keys',
   {
     /** The part of the key that is not secret. */
     keyId: id('key_id').primaryKey(),
-    /** The person who made it, and for whom it acts. */
+    /** The person who created it, and for whom it acts. */
     userId: id('user_id').notNull(),
     /** True if another issuer signed the token of this person. */
     external: boolean('external').notNull(),
-    /** The role that the person had. It counts if the person has no local account. */
+    /**
+     * The role of the person at the creation or the last rotation. It counts if they have no local
+     * account.
+     */
     role: text('role', { enum: ROLES }).notNull(),
     name: text('name').notNull(),
     scopes: text('scopes', { enum: SCOPES }).array().notNull(),
@@ -132,9 +135,9 @@ export const apiKeys = pgTable(
     previousUntil: at('previous_until'),
     expiresAt: at('expires_at'),
     createdAt: at('created_at').notNull().defaultNow(),
-    /** When it was made, rotated or deleted. */
+    /** When it was created, last rotated or deleted. */
     changedAt: at('changed_at').notNull().defaultNow(),
-    /** At most a minute or so before its last use; null if it was never used. */
+    /** When it was last used, to about a minute; null if it was never used. */
     lastUsedAt: at('last_used_at'),
     deletedAt: at('deleted_at'),
   },
@@ -267,8 +270,8 @@ export const events = pgTable(
 export const eventOrganizers = pgTable(
   'event_organizers',
   {
-    // A deleted event takes its organizers with it, so that they are not staff of an event that
-    // somebody else creates with the same id.
+    // The organizers are deleted with their event, so that they are not staff of an event that
+    // another user creates with the same id.
     eventId: eventId().references(() => events.eventId, { onDelete: 'cascade' }),
     userId: id('user_id').notNull(),
     /** The place in the list of organizers. */

@@ -64,9 +64,9 @@ export interface Identity {
   overrides: AccountOverrides
   knownKeys: KnownKeys
   /**
-   * Checks a caller again whose request took long.
+   * Checks the caller of a request again, some time after its start.
    *
-   * @returns the caller with the role that they have now; undefined if they are refused now
+   * @returns the caller with their present role; undefined if they are refused now
    */
   recheck(principal: Principal): Principal | undefined | Promise<Principal | undefined>
   /** Calls a listener with the id of each user whose requests may have to be checked again. */

@@ -222,7 +222,7 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
   }
 }
 
-/** What an endpoint wants whose owner is not staff of the event. */
+/** The filter of an endpoint whose owner is not staff of the event. */
 const nothing = () => false
 
 /** True if requests may be sent to the endpoint. */

@@ -33,7 +33,7 @@ export interface KeySettings {
 export interface ApiKey extends KeySettings {
   keyId: string
   createdAtMs: number
-  /** When it was last used, to the minute; null if it was never used. */
+  /** When it was last used, to about a minute; null if it was never used. */
   lastUsedAtMs: number | null
   /** When the secret before the last rotation stops working; null if none works. */
   previousUntilMs: number | null

@@ -54,7 +54,7 @@ export async function createEvent(
       return { created: true, event, lastChange }
     }
     const event = (await readEventStatuses(pool, [eventId])).get(eventId)
-    // If it is undefined, somebody deleted the event between the two statements.
+    // If it is undefined, the event was deleted between the two statements.
     if (event !== undefined) return { created: false, event }
   }
 }
@@ -99,8 +99,8 @@ function createdDataOf(settings: EventSettings): string {
 }
 
 /**
- * Runs a creation again if the number of its change is taken. This happens if somebody created and
- * deleted an event with the same id after the creation had read the last number of the log.
+ * Runs a creation again if the number of its change is taken. This happens if another event with
+ * the same id was created and deleted after the creation had read the last number of the log.
  */
 async function withNextNumber<T>(create: () => Promise<T>): Promise<T> {
   for (;;) {

@@ -14,7 +14,7 @@ describe('arrayOf', () => {
     expect(arrayOf([callerOfKey(KEY_ID), 'ada'])).toBe(`{"key\u0001${KEY_ID}","ada"}`)
   })
 
-  it('leaves a user id alone that spells the escape out', () => {
+  it('does not change a user id that contains the text of the escape', () => {
     expect(arrayOf(['key\\u0001', callerOfKey(KEY_ID), '\\\\u0001'])).toBe(
       `{"key\\\\u0001","key\u0001${KEY_ID}","\\\\\\\\u0001"}`,
     )

@@ -65,9 +65,7 @@ export interface LoadedBatch {
     /** Null if the event is canceled. */
     expiresAtMs: number | null
   }[]
-  /**
-   * The holds of the same events that were not logged as expiring, in the order in which they are.
-   */
+  /** The holds of the same events that were not logged as expiring, in order of their reminders. */
   expiring: {
     eventId: number
     sequence: number

@@ -132,7 +132,7 @@ const STATUS_OF_ERROR: Record<string, string> = {
 
 interface ClientError extends Error {
   code?: string
-  /** What the parser was given last, if it failed. */
+  /** The last packet that the parser got, if the parser failed. */
   rawPacket?: Buffer
 }
 

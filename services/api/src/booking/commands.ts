@@ -52,7 +52,7 @@ export const COMMAND_HEADERS = {
   'Idempotency-Key': `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again.`,
 }
 
-/** Message of `forbidden` if a user sends a command for somebody else. */
+/** Message of `forbidden` if a user sends a command for another user. */
 export const STAFF_ACT_FOR_OTHERS = 'Only the staff of this event may act for another user.'
 /** Message of `forbidden` if a user confirms a hold of an event with `confirmation: "staff"`. */
 export const STAFF_CONFIRM = 'Only the staff of this event may confirm its holds.'
@@ -128,8 +128,8 @@ export async function runCommand(
 }
 
 /**
- * True if a command needs to know whether its caller is staff: to send it for somebody else, to
- * confirm a hold for sure, or to see who got the ticket that was canceled.
+ * True if the API needs to know whether the caller of a command is staff: to let them act for
+ * another user, to let them confirm any hold, or to show them who got a canceled ticket.
  */
 function needsStaff({ type, userId }: AskedCommand, caller: Principal): boolean {
   return userId !== caller.userId || (type !== 'book' && caller.role !== 'user')
@@ -157,7 +157,7 @@ function hashOf(asked: AskedCommand): string | undefined {
   return requestHashOf({ ...patch, ...conditions })
 }
 
-/** The commands that only staff may send, and how the audit calls them. */
+/** The commands that only staff may send, with their actions in the audit log. */
 const STAFF_COMMANDS: Partial<Record<CommandType, AuditAction>> = {
   extend: 'hold_extended',
   grant: 'ticket_granted',

@@ -63,7 +63,7 @@ export function jobRoute(deps: JobDeps): Route {
       operationId: 'getJob',
       tag: 'Booking',
       summary: 'Get the state and result of a command',
-      description: `Only the user of the command and the staff of its event may read a job. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours. Until the job is done, \`Retry-After\` says when to poll again: after about \`etaSeconds\`, at most 30.`,
+      description: `The user of the command, the API key that sent it, and the staff of its event may read a job. So may API keys with \`bookings:read\` for the event. Jobs are kept for at least ${MIN_RETENTION_HOURS} hours. Until the job is done, \`Retry-After\` says when to poll again: after about \`etaSeconds\`, at most 30.`,
       requestHeaders: {
         Prefer:
           '`wait=N` waits up to N seconds for the decision, at most 30. `return=representation` adds details to `body` once the job is done.',

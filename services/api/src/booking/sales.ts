@@ -47,7 +47,7 @@ export interface Sales {
    * Reads the rows that a question asks about. Questions that arrive before a query starts share
    * it, so hundreds of early requests cost a few queries.
    *
-   * @param withinMs how much of the time that a command has for its reads is left, ms
+   * @param withinMs the rest of the time that a command has for its reads, ms
    * @returns undefined if there is no such event
    * @throws AppError `unavailable` within that time
    */

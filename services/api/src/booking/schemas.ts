@@ -128,7 +128,7 @@ export const decisionSchema = z.strictObject({
 
 /**
  * Response to a command, with or without `Prefer: return=representation`. One schema covers both,
- * because nothing in the two bodies tells a generated client which of them it has.
+ * because a generated client cannot tell the two bodies apart.
  */
 export const commandResultSchema = decisionSchema
   .partial({ outcome: true, jobId: true, eventId: true, userId: true, decidedAt: true })

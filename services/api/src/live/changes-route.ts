@@ -207,7 +207,7 @@ export function changesRoute(deps: ChangesDeps): Route {
       }
       return reply(c, 200, body, {
         vary: 'Accept',
-        // There is always a next page, but a client that follows it should get to an end.
+        // There is always a next page, but a client that follows the links must get to an end.
         ...nextLink(c, page.next === after ? null : page.next, { epoch: page.epoch }),
         ...(applied !== undefined && { 'preference-applied': applied }),
       })

@@ -109,7 +109,7 @@ export function createMetrics(): Metrics {
     }),
     keyReads: new Counter({
       name: 'ticket_line_api_key_reads_total',
-      help: 'API keys that this process read because it did not know them, also those that do not exist.',
+      help: 'API keys that this process read because it did not know them, including those that do not exist.',
       registers,
     }),
     watchKeys(keys) {

@@ -56,7 +56,7 @@ const NO_KEY = 'Webhooks are not set up on this service.'
 const NO_KEY_RETRY_S = 300
 
 /** Message of `insufficient_scope`. */
-const OTHER_EVENTS = 'This API key may only make webhooks for its own `eventIds`.'
+const OTHER_EVENTS = 'This API key may only create or change webhooks for events in its `eventIds`.'
 
 const OWN = 'Users see and change only their own webhooks. That includes admins.'
 
@@ -101,7 +101,7 @@ async function ownWebhook(
   return webhook
 }
 
-/** True unless an API key that is bound to certain events would get changes of others. */
+/** False if an API key with `eventIds` would get changes of other events. */
 function isWithinKey({ key }: Principal, eventIds: readonly number[] | null | undefined): boolean {
   const bound = key?.eventIds
   if (bound === undefined) return true
