@@ -183,7 +183,7 @@ describe('the events of which a user is staff', () => {
     expect(await idsOf({ userId: 'root', role: 'admin', eventIds: [6] })).toEqual([6])
   })
 
-  it('come in the same order as a page of all events, also across pages', async () => {
+  it('have the same order on one long page and on many short ones', async () => {
     for (const order of ['eventId', 'startsAt', '-startsAt'] as const) {
       const whole = await pageEvents(pool, { ...firstPage, staff: olga, order, limit: 100 })
       const pages: ListedEvent[] = []

@@ -126,7 +126,7 @@ describe('limits shared by all processes', () => {
     await expect.poll(async () => (await next()).status, { timeout: 5000 }).toBe(200)
   })
 
-  it('also counts valid requests of a key for each user, and shows the nearer limit', async () => {
+  it('also counts valid requests of a key by user, and shows the limit with fewer left', async () => {
     const key = await createKey('key-maker-2', { scopes: ['bookings:write'] })
     const post = (body: object, n = 0) =>
       system.client(n % 2).post('/book', body, { ...from(newAddress()), token: key })
