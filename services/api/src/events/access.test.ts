@@ -37,7 +37,7 @@ function accessWith(postgres = () => true) {
 }
 
 describe('createEventAccess', () => {
-  it('takes the owner and listed organizers for staff, and no other organizer', async () => {
+  it('says that the owner and listed organizers are staff, and no other organizer', async () => {
     const { access, change } = accessWith()
     change({ organizers: ['otto', 'ulla'] })
     expect(await access.staffOf(as('olga'), 1)).toBe('staff')
@@ -45,7 +45,7 @@ describe('createEventAccess', () => {
     expect(await access.staffOf(as('ursula'), 1)).toBe('not_staff')
   })
 
-  it('takes every organizer for staff of a shared event, but not of one without an owner', async () => {
+  it('says that every organizer is staff of a shared event, but not of one without owner', async () => {
     const { access, change } = accessWith()
     change({ owner: null, shared: true })
     expect(await access.staffOf(as('ursula'), 1)).toBe('staff')

@@ -125,7 +125,7 @@ describe('GET /events/:eventId', () => {
     ).toBe(200)
   })
 
-  it('answers 404 for an unknown event and 400 for what is no id', async () => {
+  it('answers 404 for an unknown event and 400 for a malformed id', async () => {
     expect((await call(app, 'GET /events/2')).json.code).toBe('event_not_found')
     expect((await call(app, 'GET /events/x')).json.code).toBe('invalid_request')
   })

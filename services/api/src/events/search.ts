@@ -135,7 +135,7 @@ function keyOf(order: EventOrder, { startsAtUs, eventId }: EventPlace): string {
 
 const PLACE = /^(?:(-?\d{1,18})?\.)?([1-9]\d{0,15})$/
 
-/** @throws AppError `invalid_request` if this is no cursor of the list in this order */
+/** @throws AppError `invalid_request` if this is not a cursor of the list in this order */
 function placeOf(order: EventOrder, cursor: string): EventPlace {
   const key = decodeTextCursor(cursorKindOf(order), cursor, isPlace)
   const [, startsAtUs, eventId] = PLACE.exec(key ?? '') ?? []
