@@ -29,9 +29,9 @@ keeps in .data/.
   --buyers N       default 5000        --connections N  default 128
   --tickets N      default 500         --cancel N       bookings to cancel, default 50
   --async          send respond-async and poll instead of waiting for each answer
-  --holds          tickets are held for 5 s and offered to the waiting list for 5 s; every third
-                   buyer never confirms; ends when all tickets are confirmed. Also checks every row
-                   of the event. A system at BASE_URL needs DATABASE_URL for that. Not with --cancel
+  --holds          tickets are held for 5 s and offered to the waiting list for 5 s; every third buyer
+                   never confirms; ends when all tickets are confirmed. Also checks every row of the
+                   event. A system at BASE_URL needs DATABASE_URL for that. Not with --cancel
   --apis N         --workers N         processes to start, default 1 each
   --json           print the report as JSON`
 

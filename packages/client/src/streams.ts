@@ -30,9 +30,7 @@ export interface StandingUpdate {
 
 export type Update = StatusUpdate | StandingUpdate
 
-/**
- * A connection is dead if nothing arrives for this long, ms. The API sends a comment every 15 s.
- */
+/** The API sends a comment every 15 s. If nothing arrives for this long, the connection is dead, ms. */
 const IDLE_TIMEOUT_MS = 40_000
 /** The pause before a new connection if the API did not say how long, ms. */
 const DEFAULT_RETRY_MS = 3000
@@ -72,7 +70,7 @@ export async function* followStream(
       if (signal?.aborted) return
       if (hasCode(error) && error.status < 500 && error.status !== 429) throw error
     }
-    // If the signal is aborted during the pause, the loop ends.
+    // If the signal is aborted meanwhile, the loop ends.
     await pause(retryMs, signal).catch(() => undefined)
   }
 }
