@@ -1,4 +1,10 @@
-import { CHANGES_LOOKED_AT, type Pool, pageChanges, readLastChanges } from '@ticket-line/db'
+import {
+  CHANGES_LOOKED_AT,
+  type Pool,
+  pageChanges,
+  readLastChanges,
+  readRetainedChanges,
+} from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { explainOn, openReads } from './explain.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -86,6 +92,33 @@ describe('a page of changes', () => {
       oldest: 1,
     })
     expect(await pageChanges(pool, { eventId: 2001, after: 0, limit: 50 })).toBeUndefined()
+  })
+})
+
+describe('the changes of an event', () => {
+  it('do not include those of deleted events with the same id', async () => {
+    await kit.query(
+      `INSERT INTO events (event_id, total_tickets, available_tickets, first_change, last_change)
+       VALUES (3000, 1, 0, 4, 6)`,
+    )
+    await kit.query(
+      `INSERT INTO changes (event_id, no, at, type, user_id)
+       SELECT 3000, n, now(), type, CASE WHEN type LIKE 'booking.%' THEN 'ann' END
+       FROM unnest('{event.created,event.updated,event.created,event.created,booking.confirmed,event.sold_out}'::text[])
+         WITH ORDINALITY AS c (type, n)`,
+    )
+    const page = await pageChanges(pool, { eventId: 3000, after: 0, limit: 50 })
+    expect(page?.changes.map(({ no }) => no)).toEqual([4, 5, 6])
+    expect(page).toMatchObject({ oldest: 4, isWhole: true, next: 6 })
+    expect(await readRetainedChanges(pool, 3000)).toEqual({ oldest: 4, last: 6 })
+
+    await kit.query(
+      `SET LOCAL ticket_line.pruning = 'on'; DELETE FROM changes WHERE event_id = 3000 AND no < 5`,
+    )
+    const pruned = await pageChanges(pool, { eventId: 3000, after: 4, limit: 50 })
+    expect(pruned?.changes.map(({ no }) => no)).toEqual([5, 6])
+    expect(pruned).toMatchObject({ oldest: 5, isWhole: false })
+    expect(await readRetainedChanges(pool, 3000)).toEqual({ oldest: 5, last: 6 })
   })
 })
 

@@ -40,6 +40,8 @@ async function changesOf(eventId: number, query = '?limit=1000'): Promise<Change
 const kindsOf = (changes: Change[]): string[] =>
   changes.map(({ type, userId }) => (userId === null ? type : `${type} ${userId}`))
 
+const numbersOf = (changes: Change[]): number[] => changes.map(({ no }) => no)
+
 /** Inserts changes behind those that an event has, as a worker would. */
 async function addChanges(eventId: number, count: number, type = 'booking.held'): Promise<void> {
   await kit.query(
@@ -240,9 +242,27 @@ describe('GET /events/:eventId/changes', () => {
     const eventId = await kit.createEvent(1)
     expect((await kit.call(`DELETE /events/${eventId}`, { as: 'olga' })).status).toBe(204)
     expect(await read(eventId)).toMatchObject(missing)
-    // An event with the same id continues the log of the deleted one.
+  })
+
+  it('shows nothing of a deleted event with the same id', async () => {
+    const eventId = await kit.createEvent(1, { name: 'Secret party' })
+    expect((await kit.call(`DELETE /events/${eventId}`, { as: 'olga' })).status).toBe(204)
     await kit.call('POST /initialize', { as: 'olga', body: { eventId, totalTickets: 2 } })
-    expect(kindsOf(await changesOf(eventId))).toEqual(['event.created', 'event.created'])
+
+    // The new event continues the numbers.
+    expect(numbersOf(await changesOf(eventId))).toEqual([3])
+    await kit.patch(eventId, { name: 'Gala' })
+    await kit.send('/book', eventId, { as: 'ada' })
+    const own = await changesOf(eventId)
+    expect(kindsOf(own)).toEqual(['event.created', 'event.updated', 'booking.confirmed ada'])
+    expect(numbersOf(own)).toEqual([3, 4, 5])
+    expect(numbersOf(await changesOf(eventId, '?after=2'))).toEqual([3, 4, 5])
+    expect((await read(eventId, '', { prefer: 'wait=5' })).body.changes).toEqual(own)
+    const stream = { accept: 'application/x-ndjson' }
+    expect((await read(eventId, '', stream)).body.trim().split('\n')).toHaveLength(3)
+    const before = { status: 410, body: { code: 'changes_pruned', oldest: 3 } }
+    expect(await read(eventId, '?after=1')).toMatchObject(before)
+    expect(await read(eventId, '?after=1', stream)).toMatchObject(before)
   })
 })
 

@@ -189,6 +189,11 @@ export const events = pgTable(
     canceledAt: at('canceled_at'),
     /** The last number in the event's change log. */
     lastChange: bigint('last_change', { mode: 'number' }).notNull().default(0),
+    /**
+     * The number of `event.created`. Changes before it are of deleted events that had the same id,
+     * and may belong to another organizer.
+     */
+    firstChange: bigint('first_change', { mode: 'number' }).notNull().default(1),
     /** Counts the changes of settings. */
     version: integer('version').notNull().default(1),
     /** Null if the caller was not staff, or if the event was created before events had owners. */

@@ -69,8 +69,8 @@ async function insertPlainEvent(
 ): Promise<number | undefined> {
   const { rows } = await pool.query<{ no: string }>(
     `WITH made AS (
-       INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner, last_change)
-       SELECT $1, $2, $2, $2, $3, ${nextChangeOf('$1')} ON CONFLICT (event_id) DO NOTHING
+       INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner, first_change, last_change)
+       SELECT $1, $2, $2, $2, $3, no, no FROM ${nextChangeOf('$1')} ON CONFLICT (event_id) DO NOTHING
        RETURNING event_id, last_change
      ) ${logMade('$4', '$5')} RETURNING no`,
     [eventId, settings.totalTickets, owner, actor, createdDataOf(settings)],
@@ -79,11 +79,11 @@ async function insertPlainEvent(
 }
 
 /**
- * SQL of the number of `event.created`. An event that was deleted keeps its log, so the log of an
- * event with the same id continues after it.
+ * SQL of a table with the number of `event.created`. An event that was deleted keeps its log, so the
+ * log of an event with the same id continues after it.
  */
 function nextChangeOf(eventId: string): string {
-  return `coalesce((SELECT max(no) FROM changes WHERE event_id = ${eventId}::bigint), 0) + 1`
+  return `(SELECT coalesce(max(no), 0) + 1 AS no FROM changes WHERE event_id = ${eventId}::bigint) AS next`
 }
 
 /** SQL that logs the creation of the event in the CTE `made`. */
@@ -236,11 +236,11 @@ async function insertEvent(
 }
 
 const INSERT_EVENT = `WITH made AS (
-    INSERT INTO events (event_id, owner, last_change, capacity, total_tickets, available_tickets,
+    INSERT INTO events (event_id, owner, first_change, last_change, capacity, total_tickets, available_tickets,
       ${SETTINGS_COLUMNS.join(', ')})
-    SELECT $1, $2, ${nextChangeOf('$1')}, n."totalTickets", n."totalTickets", n."totalTickets",
+    SELECT $1, $2, next.no, next.no, n."totalTickets", n."totalTickets", n."totalTickets",
       ${SETTINGS_VALUES.join(', ')}
-    FROM jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
+    FROM ${nextChangeOf('$1')}, jsonb_to_record($3::jsonb) AS n ("totalTickets" int, ${SETTINGS_RECORD})
     ON CONFLICT (event_id) DO NOTHING RETURNING *
   ), logged AS (${logMade('$5', '$4')})
   SELECT ${VIEW_COLUMNS}, last_change FROM made`

@@ -22,8 +22,10 @@ export interface ChangePage {
   next: number
   /** The number of the event's last change. */
   lastChange: number
-  /** The number of the oldest change that is not pruned. */
+  /** The number of the oldest change of this event that is not pruned. */
   oldest: number
+  /** True if no change of this event was pruned. */
+  isWhole: boolean
   /** The epoch of the installation. Numbers of another epoch mean nothing in this one. */
   epoch: string
 }
@@ -37,6 +39,7 @@ export const CHANGES_LOOKED_AT = 20_000
 interface PageRow {
   epoch: string
   last_change: string
+  first_change: string
   oldest: string | null
   /** The columns below are null if there is no change in the range. */
   no: string | null
@@ -51,14 +54,18 @@ interface PageRow {
 
 // The query has no name, so that PostgreSQL plans it for the present size of the table. A plan from
 // the time when the table was tiny would scan all of it.
-const PAGE = `SELECT (SELECT epoch FROM installation) AS epoch, e.last_change,
-    (SELECT no FROM changes WHERE event_id = $1 ORDER BY no LIMIT 1) AS oldest,
+const PAGE = `WITH e AS MATERIALIZED (SELECT last_change, first_change FROM events WHERE event_id = $1)
+  SELECT (SELECT epoch FROM installation) AS epoch, e.last_change, e.first_change,
+    (SELECT no FROM changes WHERE event_id = $1 AND no >= (SELECT first_change FROM e)
+      ORDER BY no LIMIT 1) AS oldest,
     c.no, c.type, ${msOf('c.at')} AS at_ms, c.user_id, c.sequence, c.actor, c.command_id, c.data
-  FROM events e LEFT JOIN LATERAL (
-    SELECT * FROM changes WHERE event_id = $1 AND no > $2 AND no <= $3 AND ($4::text[] IS NULL OR type = ANY($4))
+  FROM e LEFT JOIN LATERAL (
+    SELECT * FROM changes
+    WHERE event_id = $1 AND no > $2 AND no >= (SELECT first_change FROM e) AND no <= $3
+      AND ($4::text[] IS NULL OR type = ANY($4))
     ORDER BY no LIMIT $5
   ) c ON true
-  WHERE e.event_id = $1 ORDER BY c.no`
+  ORDER BY c.no`
 
 /**
  * Reads changes of an event. If the page is full, `next` is the number of its last change.
@@ -66,7 +73,7 @@ const PAGE = `SELECT (SELECT epoch FROM installation) AS epoch, e.last_change,
  * first.
  *
  * @returns undefined if there is no such event. An event that was deleted keeps its changes, but
- * nobody can read them
+ * nobody can read them, not even if another event gets its id
  */
 export async function pageChanges(
   pool: Pool,
@@ -86,6 +93,7 @@ export async function pageChanges(
     lastChange,
     // An event from before there was a log may have no change. Then none was pruned.
     oldest: first.oldest === null ? lastChange + 1 : Number(first.oldest),
+    isWhole: first.oldest === first.first_change,
     epoch: first.epoch,
   }
 }

@@ -312,7 +312,8 @@ export async function readRetainedChanges(
     last: string | null
     exists: boolean
   }>(
-    `SELECT (SELECT min(no) FROM changes WHERE event_id = $1) AS oldest,
+    `SELECT (SELECT min(no) FROM changes WHERE event_id = $1
+         AND no >= coalesce((SELECT first_change FROM events WHERE event_id = $1), 1)) AS oldest,
        (SELECT max(no) FROM changes WHERE event_id = $1) AS last,
        EXISTS (SELECT FROM events WHERE event_id = $1) AS exists`,
     [eventId],

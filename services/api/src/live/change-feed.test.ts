@@ -14,6 +14,7 @@ function given(types: ChangeType[]) {
       epoch: database.epoch,
       last_change: String(database.types.length),
       oldest: String(database.pruned + 1),
+      first_change: '1',
     }
     const found = database.types
       .map((type, index) => ({

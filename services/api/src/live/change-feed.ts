@@ -64,7 +64,9 @@ function checkPage(page: ChangePage | undefined, { after, epoch }: ChangeRequest
   if (page === undefined) throw eventNotFound()
   if ((epoch !== undefined && epoch !== page.epoch) || after > page.lastChange)
     throw new AppError('epoch_changed', EPOCH_CHANGED)
-  if (after + 1 < page.oldest)
+  // An event with the id of a deleted one continues its numbers, so its first change need not be 1.
+  const isFromStart = after === 0 && page.isWhole
+  if (after + 1 < page.oldest && !isFromStart)
     throw new AppError('changes_pruned', CHANGES_PRUNED, { oldest: page.oldest })
   return page
 }
@@ -84,7 +86,14 @@ function emptyPage(
 ): ChangePage | undefined {
   if (known?.lastChange !== after || (epoch !== undefined && epoch !== known.epoch))
     return undefined
-  return { changes: [], next: after, lastChange: after, oldest: after + 1, epoch: known.epoch }
+  return {
+    changes: [],
+    next: after,
+    lastChange: after,
+    oldest: after + 1,
+    isWhole: false,
+    epoch: known.epoch,
+  }
 }
 
 export function createChangeFeed(deps: ChangeFeedDeps): ChangeFeed {

@@ -1,0 +1,1 @@
+ALTER TABLE "events" ADD COLUMN "first_change" bigint DEFAULT 1 NOT NULL;
