@@ -118,6 +118,12 @@ describe('a request that is repeated', () => {
     ])
   })
 
+  it('has no token if the token is empty', async () => {
+    const server = serverOf(answer(200))
+    await send(server.fetch, { token: '' })
+    expect(server.received[0]?.request.headers.has('authorization')).toBe(false)
+  })
+
   it('fails when the time is over, with the reason', async () => {
     const cause = new TypeError('fetch failed')
     const server = serverOf(cause)

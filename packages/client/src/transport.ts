@@ -2,7 +2,8 @@ import { NoAnswerError, retryAfterSecondsOf } from './errors.js'
 
 /**
  * An API key or an access token, or a function that returns one. The function is called before each
- * request, so it can return a new token when the old one is about to expire.
+ * request, so it can return a new token when the old one is about to expire. An empty string counts
+ * as none, because a variable of the environment may not be set.
  */
 export type TokenSource = string | (() => string | undefined | Promise<string | undefined>)
 
@@ -82,7 +83,7 @@ export function createTransport({ token, fetch, giveUpAfterMs }: TransportOption
     const signal = call.init.signal ?? undefined
     for (let count = 1; ; count++) {
       const present = typeof token === 'function' ? await token() : token
-      if (present !== undefined) call.headers.set('authorization', `Bearer ${present}`)
+      if (present) call.headers.set('authorization', `Bearer ${present}`)
       const answer = await attempt(call)
       const pauseMs = await pauseAfter(call, answer, count)
       if (pauseMs === undefined || Date.now() + pauseMs > untilMs) {

@@ -31,6 +31,20 @@ function openCallsHaveNoLock() {
   return { wrapComponents: { OperationSummary: withoutLock } }
 }
 
+/**
+ * Swagger UI fills in the examples of parameters. A list that is filtered by all examples at once is
+ * usually empty.
+ */
+function optionalParametersAreEmpty() {
+  const withoutExamples = (original) => (document) => {
+    const operations = Object.values(document.paths ?? {}).flatMap((path) => Object.values(path))
+    for (const { parameters = [] } of operations)
+      for (const parameter of parameters) if (!parameter.required) delete parameter.example
+    return original(document)
+  }
+  return { statePlugins: { spec: { wrapActions: { updateJsonSpec: withoutExamples } } } }
+}
+
 const field = document.getElementById('token')
 const state = document.getElementById('access-state')
 const withoutToken = state.innerHTML
@@ -45,7 +59,7 @@ const ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   // Numbers in its dark boxes would be dark red.
   syntaxHighlight: { theme: 'monokai' },
-  plugins: [locksAreClosedUntilSignIn, openCallsHaveNoLock],
+  plugins: [locksAreClosedUntilSignIn, openCallsHaveNoLock, optionalParametersAreEmpty],
   responseInterceptor(response) {
     if (response.status === 200 && /\/login$/.test(response.url)) use(response.body.token)
     return response
