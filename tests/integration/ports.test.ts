@@ -33,6 +33,13 @@ describe('the port of a service', () => {
     expect(await portTrouble(proposed)).toBeUndefined()
   })
 
+  it('is not one that browsers refuse to open, and neither is the proposal', async ({ skip }) => {
+    skip((await portTrouble(6665)) !== undefined, 'another program uses port 6665')
+    await expect(requirePort({ ...start, port: 6665 })).rejects.toThrow('Browsers refuse')
+    // They also refuse 6666 to 6669.
+    expect(await proposalFor(6665)).toBeGreaterThan(6669)
+  })
+
   it('is never a free port that the system could give to an outgoing connection', async () => {
     const ports = await Promise.all(Array.from({ length: 50 }, freePort))
     expect(Math.max(...ports)).toBeLessThan(32_768)

@@ -55,8 +55,22 @@ export async function portIsFree(port) {
  */
 export async function nextFreePort(from) {
   for (let port = from; port < from + 100 && port < 65_536; port++)
-    if (await portIsFree(port)) return port
+    if ((await portIsFree(port)) && !(await isBlocked(port))) return port
   return undefined
+}
+
+/**
+ * Tells whether browsers and `fetch` refuse to connect to a port, because other protocols use it
+ * (Fetch Standard, "port blocking").
+ *
+ * @param {number} port one that nobody listens on
+ */
+async function isBlocked(port) {
+  const failure = await fetch(`http://127.0.0.1:${port}`).then(
+    () => undefined,
+    (error) => error.cause,
+  )
+  return failure?.message === 'bad port'
 }
 
 /**
@@ -75,12 +89,14 @@ export async function requirePort({ port, host, variable, command }) {
   const shownAsLocalhost = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(host)
   const trouble =
     (await portTrouble(port, host)) ?? (shownAsLocalhost ? await portTrouble(port) : undefined)
-  if (trouble === undefined) return
+  const blocked = trouble === undefined && (await isBlocked(port))
+  if (trouble === undefined && !blocked) return
   const other = (await nextFreePort(Math.max(port + 1, 1024))) ?? (await nextFreePort(3000))
   const choose =
     other === undefined
       ? `Set ${variable} to another one.`
       : `Choose another: ${variable}=${other} ${command}`
+  if (blocked) throw new UserError(`Browsers refuse to open port ${port}. ${choose}`)
   if (trouble === 'in use')
     throw new UserError(`Port ${port} is in use. Stop what uses it. ${choose}`)
   throw new UserError(
