@@ -204,6 +204,13 @@ describe('send', () => {
     expect(await send(url)).toMatchObject({ error: 'connection_lost' })
   })
 
+  it('reports a header that Node refuses', async () => {
+    const headers = { 'webhook-id': 'a\nb' }
+    expect(await send(await answering(200), {}, { headers })).toMatchObject({
+      error: 'not_sendable',
+    })
+  })
+
   it('stops when it is aborted', async () => {
     const controller = new AbortController()
     const url = await endpoint(() => controller.abort())

@@ -28,6 +28,8 @@ export type SendError =
   /** The connection ended before the head of the answer, or the answer was not HTTP. */
   | 'connection_lost'
   | 'timeout'
+  /** Node refuses the request, because of a header for example. */
+  | 'not_sendable'
   /** The caller aborted the request. */
   | 'aborted'
 
@@ -167,8 +169,8 @@ export function createSender(options: SenderOptions): Sender {
       } catch (error) {
         if (timeout.aborted) return { kind: 'failed', error: 'timeout', tookMs: tookMs() }
         if (signal.aborted) return { kind: 'failed', error: 'aborted', tookMs: tookMs() }
-        if (!(error instanceof SendFailure)) throw error
-        return { kind: 'failed', error: error.reason, tookMs: tookMs() }
+        const reason = error instanceof SendFailure ? error.reason : 'not_sendable'
+        return { kind: 'failed', error: reason, tookMs: tookMs() }
       }
     },
   }

@@ -9,6 +9,7 @@ const ENDPOINT = {
   webhookId: 'hook',
   format: 'single',
   disabledReason: null,
+  secrets: ['whsec_AAAA'],
   wants: () => true,
 } as unknown as Endpoint
 
@@ -33,11 +34,20 @@ const CLAIMED = {
 }
 
 it.each([
-  ['sends a change if its claim has just begun', 4000, 1],
-  ['sends nothing if the request could outlast the claim', 6000, 0],
-])('%s', async (_, claimTookMs, requests) => {
+  ['sends a change if its claim has just begun', 4000, ENDPOINT, 1, 'webhooks_move'],
+  ['sends nothing if the request could outlast the claim', 6000, ENDPOINT, 0, 'webhooks_claim'],
+  [
+    'gives a change back, without an attempt, if its secret cannot be read',
+    4000,
+    { ...ENDPOINT, secrets: undefined },
+    0,
+    'webhooks_give_back',
+  ],
+])('%s', async (_, claimTookMs, endpoint, requests, lastStatement) => {
   let nowMs = 0
+  const statements: string[] = []
   const query = async ({ name }: { name: string }) => {
+    statements.push(name)
     if (name !== 'webhooks_claim') return { rows: [{ is_due: false }] }
     nowMs += claimTookMs
     return { rows: [CLAIMED] }
@@ -50,7 +60,7 @@ it.each([
   }))
   const deliver = createDeliver({
     pool: { query } as unknown as Pool,
-    endpoints: { find: async () => ENDPOINT },
+    endpoints: { find: async () => endpoint },
     slots: { succeeded: () => undefined } as unknown as Slots,
     send,
     onDelivered: () => undefined,
@@ -63,4 +73,5 @@ it.each([
   await deliver({ webhookId: 'hook', eventId: 1 })
 
   expect(send).toHaveBeenCalledTimes(requests)
+  expect(statements.at(-1)).toBe(lastStatement)
 })

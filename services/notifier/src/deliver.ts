@@ -15,7 +15,7 @@ import type { Clock } from '@ticket-line/shared'
 import { messageIdOf, payloadOf, SEND_TIMEOUT_MS } from '@ticket-line/webhooks'
 import type { Endpoint, Endpoints } from './endpoints.js'
 import { type NextRequest, nextRequest } from './next-request.js'
-import { askedPauseMs, PARK_AFTER_MS, retryPauseMs } from './retries.js'
+import { askedPauseMs, PARK_AFTER_MS, retryPauseMs, SECRET_PAUSE_MS } from './retries.js'
 import type { Send, SendOutcome } from './send.js'
 import type { Slots } from './slots.js'
 
@@ -105,6 +105,8 @@ export function createDeliver(deps: DeliverDeps): (key: CursorKey) => Promise<De
       const next = nextRequest({ cursor, changes, wants, format: endpoint.format })
       let attempt: Attempt | undefined
       if (next.kind === 'send') {
+        // No fault of the receiver. The change waits until a notifier has the key.
+        if (endpoint.secrets === undefined) return giveBack(key, cursor, SECRET_PAUSE_MS)
         const sent = await sendNext(endpoint, key, {
           cursor,
           next,

@@ -48,6 +48,8 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
   let endpoints = new Map<string, Endpoint>()
   /** Decrypted secrets by the encrypted form, so that each is decrypted once. */
   let decrypted = new Map<string, string>()
+  /** The webhooks whose secrets could not be decrypted at the last read. */
+  let unreadable = new Set<string>()
   /** Everything that decides who gets changes of which event, as text for comparison. */
   let interest = ''
   const loop: Loop = every(READ_EVERY_MS, refresh, {
@@ -60,8 +62,9 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
       await deps.adoptEpoch()
       read = await deps.read()
     }
-    const kept = decrypted
+    const kept = { decrypted, unreadable }
     decrypted = new Map()
+    unreadable = new Set()
     endpoints = new Map(read.endpoints.map((row) => [row.webhookId, endpointOf(row, kept)]))
     const before = interest
     interest = JSON.stringify(
@@ -70,7 +73,13 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
     if (interest !== before) deps.onMoreWanted()
   }
 
-  function endpointOf(row: EndpointRow, kept: ReadonlyMap<string, string>): Endpoint {
+  /** What the last read found. */
+  interface Kept {
+    decrypted: ReadonlyMap<string, string>
+    unreadable: ReadonlySet<string>
+  }
+
+  function endpointOf(row: EndpointRow, kept: Kept): Endpoint {
     const { types } = row
     return {
       ...row,
@@ -79,16 +88,22 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
     }
   }
 
-  function secretsOf(row: EndpointRow, kept: ReadonlyMap<string, string>): string[] | undefined {
+  function secretsOf({ webhookId, secrets }: EndpointRow, kept: Kept): string[] | undefined {
     try {
-      return row.secrets.map((encrypted) => {
+      return secrets.map((encrypted) => {
         const key = encrypted.toString('latin1')
-        const secret = kept.get(key) ?? decryptSecret(deps.secretKeys, row.webhookId, encrypted)
+        const secret =
+          kept.decrypted.get(key) ?? decryptSecret(deps.secretKeys, webhookId, encrypted)
         decrypted.set(key, secret)
         return secret
       })
     } catch (err) {
-      log.error({ err, webhookId: row.webhookId }, 'the secret of a webhook cannot be decrypted')
+      unreadable.add(webhookId)
+      if (!kept.unreadable.has(webhookId))
+        log.error(
+          { err, webhookId },
+          'the secret of a webhook cannot be decrypted; its deliveries wait for the key',
+        )
       return undefined
     }
   }

@@ -11,7 +11,7 @@ import type { Job } from 'bullmq'
 import type { Endpoints } from './endpoints.js'
 import { nextRequest } from './next-request.js'
 import type { ReplayData } from './queue.js'
-import { PARK_AFTER_MS, retryPauseMs } from './retries.js'
+import { PARK_AFTER_MS, retryPauseMs, SECRET_PAUSE_MS } from './retries.js'
 import type { Send } from './send.js'
 
 export type ReplayResult = { kind: 'done' } | { kind: 'again'; inMs: number }
@@ -52,6 +52,7 @@ export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promis
         await job.updateData(done)
         continue
       }
+      if (endpoint.secrets === undefined) return { kind: 'again', inMs: SECRET_PAUSE_MS }
       const firstNo = next.changes[0]?.no ?? from
       const lastNo = next.changes.at(-1)?.no ?? from
       const epoch = deps.readEpoch()

@@ -11,6 +11,12 @@ const MAX_RETRY_AFTER_MS = 3_600_000
 export const PARK_AFTER_MS = 3 * 24 * 3_600_000
 
 /**
+ * After this time, ms, a delivery whose secret could not be decrypted is tried again. Another
+ * notifier may have the key.
+ */
+export const SECRET_PAUSE_MS = 10_000
+
+/**
  * The pause before the next attempt, ms.
  *
  * @param failures failed attempts for the same changes, from 1

@@ -34,6 +34,7 @@ const GONE = 410
 export function createSend({ sender, cut, onSent, clock }: SendDeps): Send {
   return async function send(endpoint, messageId, body) {
     const { url, secrets } = endpoint
+    // Only a test gets here without a secret: deliveries and replays wait until it can be read.
     if (secrets === undefined) {
       return {
         kind: 'failed',
