@@ -211,6 +211,7 @@ describe('an API key', () => {
     expect(await statusWith(key, 1)).toBe(ACCEPTED)
     const rotated = await asOlga(`POST /api-keys/${id}/rotate`)
     expect(rotated).toMatchObject({ status: 200, body: { id } })
+    expect(await statusWith(rotated.body.key, 1)).toBe(ACCEPTED)
     const hours = (Date.parse(rotated.body.previousKeyUntil) - Date.now()) / 3_600_000
     expect(hours).toBeGreaterThan(23.9)
     expect(hours).toBeLessThanOrEqual(24.1)

@@ -113,8 +113,11 @@ describe('known API keys', () => {
   })
 
   it('are refused with another secret', async () => {
+    const other = newKey(ID)
+    expect(await keys.verify(other)).toBeUndefined()
+    expect(keys.verify(other)).toBeUndefined()
+    expect(queries).toHaveLength(1)
     expect(await keys.verify(newKey(ID))).toBeUndefined()
-    expect(keys.verify(newKey(ID))).toBeUndefined()
     expect(await keys.verify(key)).toBeDefined()
   })
 
@@ -162,7 +165,16 @@ describe('known API keys', () => {
     expect(keys.verify(key)).toBeDefined()
     await vi.advanceTimersByTimeAsync(60_000)
     expect(keys.verify(next)).toBeDefined()
-    expect(keys.verify(key)).toBeUndefined()
+    expect(await keys.verify(key)).toBeUndefined()
+  })
+
+  it('work with a new secret at once, before the next poll', async () => {
+    expect(await keys.verify(key)).toBeDefined()
+    const next = newKey(ID)
+    put(next, { previousKeyHash: hashOfKey(key), previousUntilMs: Date.now() + 60_000 })
+    expect(await keys.verify(next)).toMatchObject({ userId: 'olga' })
+    expect(keys.verify(next)).toMatchObject({ userId: 'olga' })
+    expect(keys.verify(key)).toMatchObject({ userId: 'olga' })
   })
 
   it('are refused from the moment at which they expire', async () => {

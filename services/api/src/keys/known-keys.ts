@@ -102,6 +102,8 @@ interface KnownKey {
   principal: Principal | undefined
   /** When its use was last recorded, ms since 1970. */
   useRecordedAtMs: number
+  /** The hash of the last other secret that was sent since the record was read, if any. */
+  refusedHash: Buffer | undefined
 }
 
 export function createKnownKeys({
@@ -158,7 +160,7 @@ export function createKnownKeys({
 
   function remember(record: KeyRecord): KnownKey {
     const useRecordedAtMs = known.peek(record.keyId)?.useRecordedAtMs ?? 0
-    const key: KnownKey = { record, principal: undefined, useRecordedAtMs }
+    const key: KnownKey = { record, principal: undefined, useRecordedAtMs, refusedHash: undefined }
     known.set(record.keyId, key)
     return key
   }
@@ -185,13 +187,18 @@ export function createKnownKeys({
     if (!postgres.availability.postgres()) return cannotCheck()
     const record = await load(keyId).catch(cannotCheck)
     if (record !== undefined && !record.isDeleted) return remember(record)
+    drop(keyId)
     unknown.set(keyId, clock.steadyMs() + UNKNOWN_MS)
     return undefined
   }
 
-  function check(key: KnownKey | undefined, hash: Buffer): Principal | undefined {
-    if (key === undefined || !isHashOf(key.record, hash, clock.wallMs())) return undefined
-    return principalOf(key)
+  /** Checks a secret with what was read after it was sent. */
+  async function readAndCheck(keyId: string, hash: Buffer): Promise<Principal | undefined> {
+    const key = await read(keyId)
+    if (key === undefined) return undefined
+    if (isHashOf(key.record, hash, clock.wallMs())) return principalOf(key)
+    key.refusedHash = hash
+    return undefined
   }
 
   /** @returns undefined if the key has expired, or the person's account is disabled */
@@ -221,7 +228,9 @@ export function createKnownKeys({
       if (keyId === undefined) return undefined
       const hash = hashOfKey(text)
       const key = known.get(keyId)
-      return key === undefined ? read(keyId).then((found) => check(found, hash)) : check(key, hash)
+      if (key !== undefined && isHashOf(key.record, hash, clock.wallMs())) return principalOf(key)
+      // Another process may have rotated the key since the last poll.
+      return key?.refusedHash?.equals(hash) ? undefined : readAndCheck(keyId, hash)
     },
     async recheck(keyId) {
       const key = known.get(keyId) ?? (await read(keyId))
