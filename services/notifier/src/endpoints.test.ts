@@ -11,26 +11,31 @@ const newKeys = () =>
     true,
   ) as SecretKeys
 
-it('logs once that a secret cannot be decrypted, and again after it could', async () => {
-  const [keys, otherKeys] = [newKeys(), newKeys()]
-  const readable = encryptSecret(keys, 'hook', newSecret())
-  const unreadable = encryptSecret(otherKeys, 'hook', newSecret())
-  const row = {
-    webhookId: 'hook',
-    types: null,
-    eventIds: null,
-    disabledReason: null,
-  } as EndpointRow
-  let secrets = [unreadable]
-  const error = vi.fn()
+/** Watches one webhook with these encrypted secrets. */
+function watch(secretKeys: SecretKeys, secretsOf: () => Buffer[], error = vi.fn()) {
+  const row = { webhookId: 'hook', types: null, eventIds: null, disabledReason: null }
   const endpoints = watchEndpoints({
-    read: async () => ({ epoch: 'one', isOfEpoch: true, endpoints: [{ ...row, secrets }] }),
-    secretKeys: keys,
+    read: async () => ({
+      epoch: 'one',
+      isOfEpoch: true,
+      endpoints: [{ ...row, secrets: secretsOf() } as EndpointRow],
+    }),
+    secretKeys,
     adoptEpoch: async () => undefined,
     onMoreWanted: () => undefined,
     log: { error, warn: vi.fn() } as unknown as Log,
   })
   onTestFinished(() => endpoints.stop())
+  return endpoints
+}
+
+it('logs once that a secret cannot be decrypted, and again after it could', async () => {
+  const [keys, otherKeys] = [newKeys(), newKeys()]
+  const readable = encryptSecret(keys, 'hook', newSecret())
+  const unreadable = encryptSecret(otherKeys, 'hook', newSecret())
+  let secrets = [unreadable]
+  const error = vi.fn()
+  const endpoints = watch(keys, () => secrets, error)
 
   for (let reads = 0; reads < 3; reads++) await endpoints.refresh()
   expect((await endpoints.find('hook'))?.secrets).toBeUndefined()
@@ -42,4 +47,20 @@ it('logs once that a secret cannot be decrypted, and again after it could', asyn
   secrets = [unreadable]
   await endpoints.refresh()
   expect(error).toHaveBeenCalledTimes(2)
+})
+
+it('signs with the new secret alone if the key of the previous one is lost', async () => {
+  const [keys, lostKeys] = [newKeys(), newKeys()]
+  const secret = newSecret()
+  const secrets = [
+    encryptSecret(keys, 'hook', secret),
+    encryptSecret(lostKeys, 'hook', newSecret()),
+  ]
+  const endpoints = watch(keys, () => secrets)
+  await endpoints.refresh()
+  expect((await endpoints.find('hook'))?.secrets).toEqual([secret])
+
+  secrets.reverse()
+  await endpoints.refresh()
+  expect((await endpoints.find('hook'))?.secrets).toBeUndefined()
 })

@@ -4,7 +4,10 @@ import { decryptSecret, type SecretKeys } from '@ticket-line/webhooks'
 
 /** A webhook, with what requests to it need. */
 export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
-  /** The secrets with which a request is signed now; undefined if they cannot be decrypted. */
+  /**
+   * The secrets with which a request is signed now, the newest first; undefined if that one cannot be
+   * decrypted. Deliveries then wait.
+   */
   secrets: string[] | undefined
   /** True if it gets changes of this type. */
   wants(type: ChangeType): boolean
@@ -48,7 +51,7 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
   let endpoints = new Map<string, Endpoint>()
   /** Decrypted secrets by the encrypted form, so that each is decrypted once. */
   let decrypted = new Map<string, string>()
-  /** The webhooks whose secrets could not be decrypted at the last read. */
+  /** The encrypted secrets that could not be decrypted at the last read. */
   let unreadable = new Set<string>()
   /** Everything that decides who gets changes of which event, as text for comparison. */
   let interest = ''
@@ -89,21 +92,23 @@ export function watchEndpoints(deps: EndpointsDeps): Endpoints {
   }
 
   function secretsOf({ webhookId, secrets }: EndpointRow, kept: Kept): string[] | undefined {
+    const [newest, ...previous] = secrets.map((encrypted) => secretOf(webhookId, encrypted, kept))
+    // After a rotation, receivers may accept the new secret only, so it must be among them.
+    if (newest === undefined) return undefined
+    return [newest, ...previous.filter((secret) => secret !== undefined)]
+  }
+
+  /** @returns undefined if it cannot be decrypted */
+  function secretOf(webhookId: string, encrypted: Buffer, kept: Kept): string | undefined {
+    const key = encrypted.toString('latin1')
     try {
-      return secrets.map((encrypted) => {
-        const key = encrypted.toString('latin1')
-        const secret =
-          kept.decrypted.get(key) ?? decryptSecret(deps.secretKeys, webhookId, encrypted)
-        decrypted.set(key, secret)
-        return secret
-      })
+      const secret = kept.decrypted.get(key) ?? decryptSecret(deps.secretKeys, webhookId, encrypted)
+      decrypted.set(key, secret)
+      return secret
     } catch (err) {
-      unreadable.add(webhookId)
-      if (!kept.unreadable.has(webhookId))
-        log.error(
-          { err, webhookId },
-          'the secret of a webhook cannot be decrypted; its deliveries wait for the key',
-        )
+      unreadable.add(key)
+      if (!kept.unreadable.has(key))
+        log.error({ err, webhookId }, 'a secret of a webhook cannot be decrypted')
       return undefined
     }
   }
