@@ -1,0 +1,179 @@
+import type { TicketedEvent } from '@ticket-line/client'
+import { describe, expect, it } from 'vitest'
+import {
+  durationOf,
+  emptyForm,
+  fieldErrorsOf,
+  formOf,
+  isChanged,
+  mergeForms,
+  newEventOf,
+  patchOf,
+  secondsOf,
+} from './event-form.js'
+
+const ZONE = 'America/New_York'
+
+const event: TicketedEvent = {
+  eventId: 1001,
+  name: 'Concert',
+  startsAt: '2030-01-31T19:00:00.250Z',
+  endsAt: null,
+  timezone: 'Europe/Berlin',
+  venue: null,
+  url: null,
+  listed: true,
+  owner: 'ada',
+  state: 'open',
+  opensAt: null,
+  closesAt: null,
+  totalTickets: 500,
+  availableTickets: 100,
+  heldTickets: 20,
+  withheldTickets: 0,
+  waitingListCount: 0,
+  holdSeconds: 600,
+  offerSeconds: null,
+  maxHoldSeconds: null,
+  confirmation: 'holder',
+  maxWaiting: null,
+  sales: 'open',
+  promotion: 'on',
+  serverTime: '2030-01-01T00:00:00.000Z',
+}
+const base = formOf(event, ZONE)
+
+describe('the form of an event', () => {
+  it('shows times as the clocks at the place of the event do', () => {
+    expect(base.startsAt).toBe('2030-01-31T20:00')
+  })
+
+  it('shows times in the time zone of the visitor if the event has none', () => {
+    expect(formOf({ ...event, timezone: null }, ZONE).startsAt).toBe('2030-01-31T14:00')
+  })
+
+  it('shows a length of time in the largest unit that divides it', () => {
+    expect(base.hold).toEqual({ amount: '10', unit: 'minutes' })
+    expect(durationOf(90)).toEqual({ amount: '90', unit: 'seconds' })
+    expect(durationOf(7200)).toEqual({ amount: '2', unit: 'hours' })
+    expect(durationOf(172_800)).toEqual({ amount: '2', unit: 'days' })
+    expect(secondsOf({ amount: '1.5', unit: 'minutes' })).toBe(90)
+    expect(secondsOf({ amount: ' ', unit: 'minutes' })).toBeNull()
+  })
+
+  it('knows whether something was changed', () => {
+    expect(isChanged(base, { ...base, hold: { ...base.hold } })).toBe(false)
+    expect(isChanged(base, { ...base, hold: { amount: '5', unit: 'minutes' } })).toBe(true)
+  })
+})
+
+describe('the patch of a form', () => {
+  it('is empty if nothing was changed', () => {
+    expect(patchOf(base, base, ZONE)).toEqual({})
+  })
+
+  it('has only the settings that were changed', () => {
+    const form = { ...base, totalTickets: '600', venue: ' Main hall ' }
+    expect(patchOf(base, form, ZONE)).toEqual({ totalTickets: 600, venue: 'Main hall' })
+  })
+
+  it('resets settings that were emptied', () => {
+    const form = { ...base, name: '', startsAt: '', hold: { amount: '', unit: 'hours' as const } }
+    expect(patchOf(base, form, ZONE)).toEqual({ name: null, startsAt: null, holdSeconds: null })
+  })
+
+  it('leaves a length of time out if only its unit was changed', () => {
+    const form = { ...base, hold: { amount: '600', unit: 'seconds' as const } }
+    expect(patchOf(base, form, ZONE)).toEqual({})
+  })
+
+  it('keeps the times on the clock if the time zone is changed', () => {
+    const form = { ...base, timezone: 'Europe/London' }
+    expect(patchOf(base, form, ZONE)).toEqual({
+      timezone: 'Europe/London',
+      startsAt: '2030-01-31T20:00:00.000Z',
+    })
+  })
+
+  it('has a time zone that does not exist, so that the API refuses it', () => {
+    expect(patchOf(base, { ...base, timezone: 'Berlin' }, ZONE)).toMatchObject({
+      timezone: 'Berlin',
+    })
+  })
+
+  it('tells apart no limit and no waiting list', () => {
+    const none = { ...base, maxWaiting: '0' }
+    expect(patchOf(base, none, ZONE)).toEqual({ maxWaiting: 0 })
+    expect(patchOf(none, base, ZONE)).toEqual({ maxWaiting: null })
+  })
+
+  it('asks for a shrink only together with a new size', () => {
+    expect(patchOf(base, { ...base, shrink: true }, ZONE)).toEqual({})
+    expect(patchOf(base, { ...base, shrink: true, totalTickets: '300' }, ZONE)).toEqual({
+      totalTickets: 300,
+      shrink: true,
+    })
+  })
+})
+
+describe('a new event', () => {
+  it('needs only a number of tickets', () => {
+    expect(newEventOf({ ...emptyForm(''), totalTickets: '0' }, ZONE)).toEqual({ totalTickets: 0 })
+  })
+
+  it('has all settings that differ from the defaults', () => {
+    const form = {
+      ...emptyForm('Europe/Berlin'),
+      name: 'Concert',
+      totalTickets: '500',
+      opensAt: '2030-01-01T10:00',
+      listed: false,
+      sales: 'paused' as const,
+      shrink: true,
+    }
+    expect(newEventOf(form, ZONE)).toEqual({
+      name: 'Concert',
+      timezone: 'Europe/Berlin',
+      totalTickets: 500,
+      opensAt: '2030-01-01T09:00:00.000Z',
+      listed: false,
+      sales: 'paused',
+    })
+  })
+})
+
+describe('two people who change an event at the same time', () => {
+  it('both get their changes if they changed different settings', () => {
+    const mine = { ...base, name: 'Gala' }
+    const theirs = { ...base, totalTickets: '600' }
+    expect(mergeForms(base, mine, theirs)).toEqual({
+      form: { ...base, name: 'Gala', totalTickets: '600' },
+      conflicts: [],
+    })
+  })
+
+  it('see where they differ if they changed the same setting', () => {
+    const mine = { ...base, name: 'Gala', venue: 'Main hall' }
+    const theirs = { ...base, name: 'Ball', venue: 'Main hall' }
+    expect(mergeForms(base, mine, theirs)).toEqual({
+      form: mine,
+      conflicts: [{ field: 'name', theirs: 'Ball' }],
+    })
+  })
+})
+
+describe('the errors of a request', () => {
+  it('are shown beside the fields that they are about', () => {
+    const errors = fieldErrorsOf([
+      { pointer: '/holdSeconds', detail: 'must be at least 5' },
+      { pointer: '/url', detail: 'must be an http or https URL' },
+      { pointer: '/url', detail: 'Is too long.' },
+      { pointer: '/constructor', detail: 'is unknown' },
+    ])
+    expect([...errors]).toEqual([
+      ['hold', 'Must be at least 5.'],
+      ['url', 'Must be an http or https URL. Is too long.'],
+      [undefined, 'Is unknown.'],
+    ])
+  })
+})

@@ -1,0 +1,245 @@
+import type { components, TicketedEvent } from '@ticket-line/client'
+import { instantOf, isTimeZone, wallTimeOf } from './zoned-time.js'
+
+export type EventPatch = components['schemas']['EventPatch']
+export type NewEvent = components['schemas']['NewEvent']
+
+/** A length of time as it is typed. An empty amount means that the setting is not used. */
+export interface Duration {
+  amount: string
+  unit: DurationUnit
+}
+
+export const SECONDS_PER_UNIT = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 } as const
+
+export type DurationUnit = keyof typeof SECONDS_PER_UNIT
+
+/** What the form of an event holds. Empty texts are settings that are not used. */
+export interface EventForm {
+  name: string
+  venue: string
+  url: string
+  /** An IANA name. Without one, the times are in the visitor's time zone. */
+  timezone: string
+  /** The four times are wall-clock times at the place of the event. */
+  startsAt: string
+  endsAt: string
+  opensAt: string
+  closesAt: string
+  listed: boolean
+  totalTickets: string
+  /** Whether a size below the number of booked and held tickets is meant. It is not stored. */
+  shrink: boolean
+  sales: 'open' | 'paused'
+  hold: Duration
+  offer: Duration
+  maxHold: Duration
+  confirmation: 'holder' | 'staff'
+  maxWaiting: string
+  promotion: 'on' | 'off'
+}
+
+export type FormField = keyof EventForm
+
+/** A setting that can be changed. `shrink` is an instruction. */
+type Settings = Required<Omit<EventPatch, 'shrink'>>
+
+/** The field in which each setting is typed. */
+const FIELD_OF_SETTING: Record<keyof EventPatch, FormField> = {
+  name: 'name',
+  venue: 'venue',
+  url: 'url',
+  timezone: 'timezone',
+  startsAt: 'startsAt',
+  endsAt: 'endsAt',
+  opensAt: 'opensAt',
+  closesAt: 'closesAt',
+  listed: 'listed',
+  totalTickets: 'totalTickets',
+  shrink: 'shrink',
+  sales: 'sales',
+  holdSeconds: 'hold',
+  offerSeconds: 'offer',
+  maxHoldSeconds: 'maxHold',
+  confirmation: 'confirmation',
+  maxWaiting: 'maxWaiting',
+  promotion: 'promotion',
+}
+
+const SETTINGS = Object.keys(FIELD_OF_SETTING) as (keyof EventPatch)[]
+
+const NO_DURATION: Duration = { amount: '', unit: 'minutes' }
+
+/** The form of an event that does not exist yet, with the defaults of the API. */
+export function emptyForm(timezone: string): EventForm {
+  return {
+    name: '',
+    venue: '',
+    url: '',
+    timezone,
+    startsAt: '',
+    endsAt: '',
+    opensAt: '',
+    closesAt: '',
+    listed: true,
+    totalTickets: '',
+    shrink: false,
+    sales: 'open',
+    hold: NO_DURATION,
+    offer: NO_DURATION,
+    maxHold: NO_DURATION,
+    confirmation: 'holder',
+    maxWaiting: '',
+    promotion: 'on',
+  }
+}
+
+/** @param visitorZone the time zone for the times of an event that has none */
+export function formOf(event: TicketedEvent, visitorZone: string): EventForm {
+  const zone = zoneOf(event.timezone, visitorZone)
+  const wall = (iso: string | null): string => (iso === null ? '' : wallTimeOf(iso, zone))
+  return {
+    name: event.name ?? '',
+    venue: event.venue ?? '',
+    url: event.url ?? '',
+    timezone: event.timezone ?? '',
+    startsAt: wall(event.startsAt),
+    endsAt: wall(event.endsAt),
+    opensAt: wall(event.opensAt),
+    closesAt: wall(event.closesAt),
+    listed: event.listed,
+    totalTickets: String(event.totalTickets),
+    shrink: false,
+    sales: event.sales,
+    hold: durationOf(event.holdSeconds),
+    offer: durationOf(event.offerSeconds),
+    maxHold: durationOf(event.maxHoldSeconds),
+    confirmation: event.confirmation,
+    maxWaiting: event.maxWaiting === null ? '' : String(event.maxWaiting),
+    promotion: event.promotion,
+  }
+}
+
+/**
+ * The changes that a form makes to an event, as the API takes them. Settings that are the same in
+ * both forms are not in it, so it overwrites nothing that the organizer did not touch.
+ *
+ * @param base the form as it was before the organizer changed it
+ */
+export function patchOf(base: EventForm, form: EventForm, visitorZone: string): EventPatch {
+  const before = settingsOf(base, visitorZone)
+  const after = settingsOf(form, visitorZone)
+  const changed = SETTINGS.filter((name) => name !== 'shrink' && before[name] !== after[name]).map(
+    (name) => [name, after[name as keyof Settings]],
+  )
+  const patch: EventPatch = Object.fromEntries(changed)
+  if (patch.totalTickets !== undefined && form.shrink) patch.shrink = true
+  return patch
+}
+
+/** The body that creates an event. Defaults are left out. */
+export function newEventOf(form: EventForm, visitorZone: string): NewEvent {
+  const { shrink: _, ...settings } = patchOf(emptyForm(''), form, visitorZone)
+  return { ...settings, totalTickets: Number(form.totalTickets) } as NewEvent
+}
+
+/** The time zone in which the times of an event are shown and typed. */
+export function zoneOf(timezone: string | null, visitorZone: string): string {
+  return timezone !== null && isTimeZone(timezone) ? timezone : visitorZone
+}
+
+/** A field that two people changed at the same time. */
+export interface Conflict {
+  field: FormField
+  theirs: EventForm[FormField]
+}
+
+/**
+ * Brings the changes of an organizer together with those that somebody else saved meanwhile. A
+ * field that both changed keeps what the organizer typed, and is reported.
+ *
+ * @param base the form that the organizer began with
+ * @param mine the form with the organizer's changes
+ * @param theirs the form of the event as it is now
+ */
+export function mergeForms(
+  base: EventForm,
+  mine: EventForm,
+  theirs: EventForm,
+): { form: EventForm; conflicts: Conflict[] } {
+  const fields = Object.keys(base) as FormField[]
+  const kept = fields.filter((field) => !isSame(base[field], mine[field]))
+  const conflicts = kept
+    .filter((field) => !isSame(base[field], theirs[field]) && !isSame(mine[field], theirs[field]))
+    .map((field) => ({ field, theirs: theirs[field] }))
+  const form = { ...theirs, ...Object.fromEntries(kept.map((field) => [field, mine[field]])) }
+  return { form, conflicts }
+}
+
+/** Whether the organizer has changed anything. */
+export function isChanged(base: EventForm, form: EventForm): boolean {
+  return (Object.keys(base) as FormField[]).some((field) => !isSame(base[field], form[field]))
+}
+
+/** The messages of the API about single fields. Other messages are under `undefined`. */
+export function fieldErrorsOf(
+  errors: readonly { pointer: string; detail: string }[],
+): Map<FormField | undefined, string> {
+  const byField = new Map<FormField | undefined, string>()
+  for (const { pointer, detail } of errors) {
+    const name = pointer.replace(/^\//, '')
+    const field = Object.hasOwn(FIELD_OF_SETTING, name)
+      ? FIELD_OF_SETTING[name as keyof EventPatch]
+      : undefined
+    byField.set(field, `${byField.has(field) ? `${byField.get(field)} ` : ''}${sentence(detail)}`)
+  }
+  return byField
+}
+
+/** Shows a length of time in the largest unit that divides it. */
+export function durationOf(seconds: number | null): Duration {
+  if (seconds === null) return NO_DURATION
+  const units = Object.keys(SECONDS_PER_UNIT) as DurationUnit[]
+  const unit = units.findLast((unit) => seconds % SECONDS_PER_UNIT[unit] === 0) ?? 'seconds'
+  return { amount: String(seconds / SECONDS_PER_UNIT[unit]), unit }
+}
+
+export function secondsOf({ amount, unit }: Duration): number | null {
+  return amount.trim() === '' ? null : Math.round(Number(amount) * SECONDS_PER_UNIT[unit])
+}
+
+function settingsOf(form: EventForm, visitorZone: string): Settings {
+  const zone = zoneOf(form.timezone.trim(), visitorZone)
+  const text = (value: string): string | null => value.trim() || null
+  // The API refuses a text that is no time, and says so beside the field.
+  const time = (wall: string): string | null => (wall && (instantOf(wall, zone) ?? wall)) || null
+  return {
+    name: text(form.name),
+    venue: text(form.venue),
+    url: text(form.url),
+    timezone: text(form.timezone),
+    startsAt: time(form.startsAt),
+    endsAt: time(form.endsAt),
+    opensAt: time(form.opensAt),
+    closesAt: time(form.closesAt),
+    listed: form.listed,
+    totalTickets: Number(form.totalTickets),
+    sales: form.sales,
+    holdSeconds: secondsOf(form.hold),
+    offerSeconds: secondsOf(form.offer),
+    maxHoldSeconds: secondsOf(form.maxHold),
+    confirmation: form.confirmation,
+    maxWaiting: form.maxWaiting.trim() === '' ? null : Number(form.maxWaiting),
+    promotion: form.promotion,
+  } as Settings
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** Makes a sentence of a message such as `must be a positive integer`. */
+function sentence(text: string): string {
+  const start = text.charAt(0).toUpperCase() + text.slice(1)
+  return /[.!?]$/.test(start) ? start : `${start}.`
+}
