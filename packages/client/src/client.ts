@@ -11,7 +11,7 @@ import type {
 import { errorOf, TicketLineError } from './errors.js'
 import type { components, paths } from './generated/openapi.js'
 import type { ChangesPage, ChangeType, Job, Problem, TicketedEvent } from './schemas.js'
-import { followStream, type StandingUpdate, type StatusUpdate } from './streams.js'
+import { type Connection, followStream, type StandingUpdate, type StatusUpdate } from './streams.js'
 import { Call, createTransport, type Fetch, pause, type TokenSource } from './transport.js'
 
 export interface TicketLineOptions {
@@ -56,6 +56,15 @@ export interface CommandOptions extends SendOptions {
    * this option, the API answers at once and the client polls.
    */
   onProgress?: (job: Job) => void
+}
+
+/** Options of calls that follow a stream. */
+export interface WatchOptions extends CallOptions {
+  /**
+   * Called when the stream is being connected, with its first update, and when it was lost, for
+   * example to show that what the page says may be old. The stream connects again by itself.
+   */
+  onConnection?: (connection: Connection) => void
 }
 
 /** Where to begin in the change log of an event. */
@@ -249,18 +258,18 @@ export function createTicketLine(options: TicketLineOptions) {
      *
      * @throws TicketLineError if the API refuses the stream, for example with `event_not_found`
      */
-    watchEvent: (eventId: number, { signal }: CallOptions = {}) =>
+    watchEvent: (eventId: number, options: WatchOptions = {}) =>
       followStream(
-        () => open('/events/{eventId}/stream', eventId, signal),
-        signal,
+        () => open('/events/{eventId}/stream', eventId, options.signal),
+        options,
       ) as AsyncGenerator<StatusUpdate, void, undefined>,
 
     /** Like `watchEvent`, and follows what the caller has for the event: their hold or position. */
     watchMine: (
       eventId: number,
-      { signal }: CallOptions = {},
+      options: WatchOptions = {},
     ): AsyncGenerator<StatusUpdate | StandingUpdate, void, undefined> =>
-      followStream(() => open('/events/{eventId}/me/stream', eventId, signal), signal),
+      followStream(() => open('/events/{eventId}/me/stream', eventId, options.signal), options),
 
     /**
      * Follows the change log of an event: all changes after the given one, and then new ones as

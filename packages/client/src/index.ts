@@ -8,6 +8,7 @@ export {
   type SendOptions,
   type TicketLine,
   type TicketLineOptions,
+  type WatchOptions,
 } from './client.js'
 export type * from './decisions.js'
 export {
@@ -27,7 +28,7 @@ export type {
   Standing,
   TicketedEvent,
 } from './schemas.js'
-export type { LiveStatus, StandingUpdate, StatusUpdate } from './streams.js'
+export type { Connection, LiveStatus, StandingUpdate, StatusUpdate } from './streams.js'
 export type { Fetch, TokenSource } from './transport.js'
 export {
   type VerifiedWebhook,

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NoAnswerError, TicketLineError } from './errors.js'
-import { followStream, type Update } from './streams.js'
+import { type Connection, followStream, type Update } from './streams.js'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -26,13 +26,14 @@ function bodyOf(chunks: string[], end: 'ends' | 'breaks' | 'stays' = 'ends') {
   })
 }
 
-type Connection = () => ReadableStream<Uint8Array>
+type Opened = () => ReadableStream<Uint8Array>
 
 /** Follows a stream whose connections are these, until there are this many updates. */
-async function follow(connections: Connection[], count: number) {
+async function follow(connections: Opened[], count: number) {
   const controller = new AbortController()
   const updates: Update[] = []
   const openedAtMs: number[] = []
+  const reported: Connection[] = []
   const startMs = Date.now()
   const open = async () => {
     openedAtMs.push(Date.now() - startMs)
@@ -40,14 +41,18 @@ async function follow(connections: Connection[], count: number) {
     if (connection === undefined) throw new Error('no more connections')
     return connection()
   }
+  const options = {
+    signal: controller.signal,
+    onConnection: (connection: Connection) => void reported.push(connection),
+  }
   const ended = (async () => {
-    for await (const update of followStream(open, controller.signal)) {
+    for await (const update of followStream(open, options)) {
       updates.push(update)
       if (updates.length === count) controller.abort()
     }
   })().catch((error: unknown) => error)
   await vi.runAllTimersAsync()
-  return { updates, openedAtMs, error: await ended }
+  return { updates, openedAtMs, reported, error: await ended }
 }
 
 describe('a stream that is followed', () => {
@@ -91,6 +96,44 @@ describe('a stream that is followed', () => {
     const connections = [() => bodyOf([status(1)], 'stays'), () => bodyOf([status(2)])]
     const { openedAtMs } = await follow(connections, 2)
     expect(openedAtMs).toEqual([0, 43_000])
+  })
+
+  it('reports its connection', async () => {
+    const broken = new TypeError('terminated')
+    const connections = [
+      () => bodyOf([status(1), status(2), bye]),
+      () => {
+        throw broken
+      },
+      () => bodyOf([status(3)]),
+    ]
+    const { reported } = await follow(connections, 3)
+    expect(reported).toEqual([
+      { kind: 'connecting' },
+      { kind: 'live' },
+      { kind: 'lost', error: undefined, retryInMs: 100 },
+      { kind: 'connecting' },
+      { kind: 'lost', error: broken, retryInMs: 100 },
+      { kind: 'connecting' },
+      { kind: 'live' },
+    ])
+  })
+
+  it('waits as long as a refusal asks for', async () => {
+    const headers = new Headers({ 'retry-after': '90' })
+    const limited = new TicketLineError(
+      { type: '', title: '', status: 429, code: 'rate_limited', message: '', detail: '' },
+      { headers },
+    )
+    const connections = [
+      () => {
+        throw limited
+      },
+      () => bodyOf([status(1)]),
+    ]
+    const { openedAtMs, reported } = await follow(connections, 1)
+    expect(openedAtMs).toEqual([0, 90_000])
+    expect(reported).toContainEqual({ kind: 'lost', error: limited, retryInMs: 90_000 })
   })
 
   it('goes on if the API cannot be reached or is busy', async () => {

@@ -30,6 +30,21 @@ export interface StandingUpdate {
 
 export type Update = StatusUpdate | StandingUpdate
 
+/**
+ * The connection of a stream: not there yet, sending updates, or lost until the next attempt. It is
+ * `lost` with an error if that is why, for example a 429.
+ */
+export type Connection =
+  | { kind: 'connecting' }
+  | { kind: 'live' }
+  | { kind: 'lost'; error?: unknown; retryInMs: number }
+
+export interface FollowOptions {
+  signal?: AbortSignal | undefined
+  /** Called when the connection changes. */
+  onConnection?: ((connection: Connection) => void) | undefined
+}
+
 /** The API sends a comment every 15 s. If nothing arrives for this long, the connection is dead, ms. */
 const IDLE_TIMEOUT_MS = 40_000
 /** The pause before a new connection if the API did not say how long, ms. */
@@ -52,27 +67,41 @@ interface Frame {
  */
 export async function* followStream(
   open: () => Promise<ReadableStream<Uint8Array>>,
-  signal?: AbortSignal,
+  { signal, onConnection }: FollowOptions = {},
 ): AsyncGenerator<Update, void, undefined> {
   let retryMs = DEFAULT_RETRY_MS
   while (!signal?.aborted) {
+    let failure: unknown
+    onConnection?.({ kind: 'connecting' })
     try {
+      let isLive = false
       for await (const frame of readFrames(await open())) {
         retryMs = frame.retryMs ?? retryMs
         // The server closes the connection. The next one gets a new token, or is refused.
         if (frame.event === 'bye') break
         if (frame.data === undefined) continue
         const { event, id, data } = frame
-        if (event === 'status' || event === 'standing')
-          yield { event, changeNo: Number(id), data: JSON.parse(data) } as Update
+        if (event !== 'status' && event !== 'standing') continue
+        if (!isLive) onConnection?.({ kind: 'live' })
+        isLive = true
+        yield { event, changeNo: Number(id), data: JSON.parse(data) } as Update
       }
     } catch (error) {
       if (signal?.aborted) return
       if (hasCode(error) && error.status < 500 && error.status !== 429) throw error
+      failure = error
     }
+    if (signal?.aborted) return
+    const retryInMs = Math.max(retryMs, askedPauseMs(failure))
+    onConnection?.({ kind: 'lost', error: failure, retryInMs })
     // If the signal is aborted meanwhile, the loop ends.
-    await pause(retryMs, signal).catch(() => undefined)
+    await pause(retryInMs, signal).catch(() => undefined)
   }
+}
+
+/** How long a refusal asks to wait, ms. An attempt before that would be refused, too. */
+function askedPauseMs(error: unknown): number {
+  return hasCode(error) ? (error.retryAfterSeconds ?? 0) * 1000 : 0
 }
 
 /** Reads the events of a response until it ends, breaks, or is silent for too long. */
