@@ -8,7 +8,7 @@ const files = new Map(
   ['examples', 'packages', 'services', 'scripts', 'tests', 'tools'].flatMap((folder) =>
     readdirSync(fromRoot(folder), { recursive: true, encoding: 'utf8' })
       .map((name) => path.posix.join(folder, name.split(path.sep).join('/')))
-      .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/(node_modules|dist)\//.test(name))
+      .filter((name) => /\.(tsx?|mjs)$/.test(name) && !/\/(node_modules|dist)\//.test(name))
       .map((name): [string, string] => [name, readFileSync(fromRoot(name), 'utf8')]),
   ),
 )
@@ -81,8 +81,10 @@ function importsOf(name: string): Set<string> {
   const specifiers = textOf(name).matchAll(/(?:from|import\() ?'(\.[^']+)'/g)
   const folder = path.posix.dirname(name)
   return new Set(
-    [...specifiers].map(([, specifier = '']) =>
-      path.posix.join(folder, specifier.replace(/\.js$/, '.ts')),
+    [...specifiers].flatMap(([, specifier = '']) =>
+      ['.ts', '.tsx', '.mjs']
+        .map((ending) => path.posix.join(folder, specifier.replace(/\.m?js$/, ending)))
+        .filter((file) => files.has(file)),
     ),
   )
 }

@@ -1,0 +1,86 @@
+/**
+ * Texts for people, in the locale of the visitor. Times are those of the visitor's time zone; those
+ * of an event are shown in the event's time zone, with its name if it differs.
+ */
+export interface Format {
+  number(value: number): string
+  /** `1 ticket`, `2,000 tickets`. */
+  plural(count: number, one: string, other: string): string
+  /** `Thursday, January 31, 2030`. */
+  day(iso: string, timezone?: string | null): string
+  /** `6:30 PM`. */
+  time(iso: string, timezone?: string | null): string
+  /** `Jan 31, 2030, 6:30 PM`. */
+  moment(iso: string, timezone?: string | null): string
+  /** The time alone if it is today, otherwise also the day. */
+  until(iso: string, nowMs: number): string
+  /** `4:05` below an hour, then `2 hours, 5 minutes`, then `3 days, 2 hours`. */
+  timeLeft(ms: number): string
+}
+
+/** @param timezone of the visitor; default: that of the browser */
+export function createFormat(locale?: string, timezone?: string): Format {
+  const own = timezone ?? new Intl.DateTimeFormat(locale).resolvedOptions().timeZone
+  const numbers = new Intl.NumberFormat(locale)
+  const number = (value: number): string => numbers.format(value)
+
+  function format(iso: string | number, options: Intl.DateTimeFormatOptions, zone = own): string {
+    return new Intl.DateTimeFormat(locale, { ...options, timeZone: zone }).format(new Date(iso))
+  }
+
+  function zoneOf(iso: string, zone: string | null | undefined) {
+    if (zone === null || zone === undefined || !isKnown(zone)) return { zone: own, suffix: {} }
+    const [there, here] = [zone, own].map((one) => format(iso, { timeZoneName: 'longOffset' }, one))
+    return { zone, suffix: there === here ? {} : ({ timeZoneName: 'short' } as const) }
+  }
+
+  function unit(value: number, name: string): string {
+    const style = { style: 'unit', unit: name, unitDisplay: 'long' } as const
+    return new Intl.NumberFormat(locale, style).format(value)
+  }
+
+  return {
+    number,
+    plural: (count, one, other) => `${number(count)} ${count === 1 ? one : other}`,
+    day(iso, zone) {
+      const options = { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' } as const
+      return format(iso, options, zoneOf(iso, zone).zone)
+    },
+    time(iso, timezone) {
+      const { zone, suffix } = zoneOf(iso, timezone)
+      return format(iso, { hour: 'numeric', minute: '2-digit', ...suffix }, zone)
+    },
+    moment(iso, timezone) {
+      const { zone, suffix } = zoneOf(iso, timezone)
+      const day = { year: 'numeric', month: 'short', day: 'numeric' } as const
+      return format(iso, { ...day, hour: 'numeric', minute: '2-digit', ...suffix }, zone)
+    },
+    until(iso, nowMs) {
+      const time = { hour: 'numeric', minute: '2-digit' } as const
+      const [then, today] = [iso, nowMs].map((at) => format(at, { dateStyle: 'short' }))
+      if (then === today) return format(iso, time)
+      return format(iso, { month: 'short', day: 'numeric', ...time })
+    },
+    timeLeft(ms) {
+      const seconds = Math.max(0, Math.ceil(ms / 1000))
+      const [minutes, hours, days] = [60, 3600, 86_400].map((each) => Math.floor(seconds / each))
+      if (hours === undefined || minutes === undefined || days === undefined || hours === 0)
+        return `${minutes}:${String(seconds % 60).padStart(2, '0')}`
+      const [large, small] =
+        days === 0
+          ? [unit(hours, 'hour'), unit(minutes % 60, 'minute')]
+          : [unit(days, 'day'), unit(hours % 24, 'hour')]
+      return `${large}, ${small}`
+    },
+  }
+}
+
+function isKnown(timezone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: timezone }) !== undefined
+  } catch {
+    return false
+  }
+}
+
+export const { number, plural, day, time, moment, until, timeLeft } = createFormat()

@@ -1,0 +1,4 @@
+import { render } from 'preact'
+import { Home } from './home.js'
+
+render(<Home />, document.body)

@@ -1,0 +1,100 @@
+import { createTicketLine, dataOf, hasCode } from '@ticket-line/client'
+import { useStore } from '../store.js'
+import {
+  createSession,
+  type SessionActions,
+  type SessionDeps,
+  type SessionState,
+  type TabMessage,
+} from './session.js'
+
+export type { Role } from './claims.js'
+export type { Credentials, SessionActions, SessionState } from './session.js'
+
+const HINT = 'ticket-line.signed-in'
+
+/** A form shows what has happened sooner than the default of one minute, ms. */
+const GIVE_UP_AFTER_MS = 5000
+
+/** Sends no token by itself, so it may be called while a token is being renewed. */
+const { api } = createTicketLine({ baseUrl: location.origin, giveUpAfterMs: GIVE_UP_AFTER_MS })
+
+const bearer = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } })
+
+const accounts: SessionDeps['accounts'] = {
+  register: async (body) => void (await dataOf(api.POST('/register', { body }))),
+  login: (body) => dataOf(api.POST('/login', { body })),
+  refresh: () => dataOf(api.POST('/token/refresh')),
+  logout: async (token) => void (await dataOf(api.POST('/logout', bearer(token)))),
+  check: async (token) =>
+    void (await dataOf(
+      api.GET('/me/bookings', { params: { query: { limit: 1 } }, ...bearer(token) }),
+    )),
+}
+
+/** A browser may forbid the storage. Then a reload signs out. */
+const hint: SessionDeps['hint'] = {
+  get() {
+    try {
+      return localStorage.getItem(HINT) !== null
+    } catch {
+      return false
+    }
+  },
+  set(isSignedIn) {
+    try {
+      if (isSignedIn) localStorage.setItem(HINT, 'yes')
+      else localStorage.removeItem(HINT)
+    } catch {}
+  },
+}
+
+const channel = new BroadcastChannel('ticket-line.session')
+
+const session = createSession({
+  accounts,
+  hint,
+  // Browsers have locks on pages of HTTPS and localhost only.
+  alone: (run) =>
+    navigator.locks === undefined ? run() : navigator.locks.request('ticket-line.session', run),
+  tabs: {
+    send: (message) => channel.postMessage(message),
+    onMessage: (listener) =>
+      channel.addEventListener('message', ({ data }) => listener(data as TabMessage)),
+  },
+  nowMs: Date.now,
+})
+
+/** The access token for the next request, if somebody is signed in. */
+export const presentToken = session.token
+
+/** Who is signed in, and how to change that. */
+export function useSession(): SessionState & SessionActions {
+  const state = useStore(session.state)
+  const { signIn, register, signInWithToken, signOut, restore } = session
+  return { ...state, signIn, register, signInWithToken, signOut, restore }
+}
+
+/**
+ * Makes a call, and if the API does not accept the token (401), once more with a new one. If there
+ * is no new one, the session has ended, and the pages show the sign-in.
+ *
+ * @example await withSession(() => client.book({ eventId }))
+ * @throws what the call throws
+ */
+export async function withSession<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    if (!hasCode(error, 'unauthorized') || !(await recovered())) throw error
+    return call()
+  }
+}
+
+/** Whether there is a new token after a 401. */
+export async function recovered(): Promise<boolean> {
+  return session.recover().catch((error: unknown) => {
+    if (hasCode(error, 'unauthorized', 'not_found')) return false
+    throw error
+  })
+}

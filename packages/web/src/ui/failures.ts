@@ -1,0 +1,95 @@
+import { type ErrorCode, hasCode, NoAnswerError } from '@ticket-line/client'
+import { number, until } from '../format.js'
+
+/** What a person reads about an error. */
+export interface Explanation {
+  text: string
+  /** What is wrong with single fields, as the API says it. */
+  details: string[]
+  /** Whether the same call may succeed if it is made again. */
+  mayRetry: boolean
+}
+
+/**
+ * Sentences by the code of a problem: what happened, and what to do next. The API writes for
+ * developers, these are for buyers and organizers. Codes without an entry keep the API's sentence.
+ */
+const SENTENCES: Partial<Record<ErrorCode, string>> = {
+  unauthorized: 'Your sign-in has ended. Please sign in again.',
+  invalid_credentials: 'The name or the password is wrong. Please check both.',
+  user_exists: 'This name is taken. Please choose another one, or sign in.',
+  forbidden: 'You are not allowed to do this.',
+  insufficient_scope: 'You are not allowed to do this.',
+  event_not_found: 'There is no such event. Please check the address.',
+  booking_not_found: 'You have no ticket for this event, and no place on the waiting list.',
+  not_found: 'This does not exist here. It may have been removed.',
+  event_exists: 'An event with this number exists already. Please choose another number.',
+  event_in_use:
+    'Somebody has had a ticket for this event, so it cannot be deleted. Cancel it instead.',
+  already_booked: 'You already have a ticket for this event.',
+  already_held: 'A ticket is already reserved for you.',
+  already_waiting: 'You are already on the waiting list.',
+  hold_expired: 'The time for this ticket is over, and it went to somebody else.',
+  hold_limit_reached: 'This reservation cannot be extended any further.',
+  sales_not_open: 'The sale has not begun yet.',
+  sales_paused: 'The sale is paused. Please try again later.',
+  sales_closed: 'The sale is over.',
+  event_canceled: 'This event was canceled.',
+  sold_out: 'All tickets are gone.',
+  waiting_list_full: 'All tickets are gone, and the waiting list is full.',
+  capacity_below_committed:
+    'More tickets are booked or reserved than that. Choose a larger number, or let the event shrink as tickets come back.',
+  version_mismatch:
+    'Somebody else has changed this event since you opened it. Look at the present settings, and try again.',
+  last_admin: 'There must be at least one admin.',
+  changes_pruned: 'These changes are so old that they were deleted.',
+  epoch_changed: 'The history of this event began again. Please load it again.',
+  payload_too_large: 'That is too much text.',
+  busy: 'The service is very busy. Nothing has changed. Please try again in a moment.',
+  unavailable: 'The service cannot do this at the moment. Nothing has changed. Please try again.',
+  unknown: 'The service did not say whether this worked. Please load the page again to see.',
+  idempotency_key_reused: 'This was sent before with other values. Please load the page again.',
+}
+
+/** Codes after which the same call may succeed. */
+const TEMPORARY: ErrorCode[] = ['busy', 'unavailable', 'unknown', 'unexpected_answer', 'rejected']
+
+/**
+ * Explains an error.
+ *
+ * @param failedAtMs when the call failed, to tell the time at which it works again
+ */
+export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
+  if (hasCode(error, 'rate_limited')) {
+    const text = `You have sent too many requests in a short time. ${againAt(error.retryAfterSeconds, failedAtMs)}`
+    return { text, details: [], mayRetry: true }
+  }
+  if (hasCode(error, 'invalid_request')) {
+    const { errors = [], message } = error.problem
+    return { text: message, details: errors.map(detailOf), mayRetry: false }
+  }
+  if (hasCode(error, 'already_waiting')) {
+    const place = `You are already on the waiting list, at place ${number(error.problem.position)}.`
+    return { text: place, details: [], mayRetry: false }
+  }
+  if (hasCode(error)) {
+    const text = SENTENCES[error.code] ?? error.message
+    return { text, details: [], mayRetry: TEMPORARY.includes(error.code) }
+  }
+  const text =
+    error instanceof NoAnswerError || error instanceof TypeError
+      ? 'The service cannot be reached. Please check your connection, and try again.'
+      : 'Something went wrong on this page. Please load it again.'
+  return { text, details: [], mayRetry: true }
+}
+
+function againAt(seconds: number | undefined, failedAtMs: number): string {
+  if (seconds === undefined) return 'Please wait a few minutes.'
+  const atMs = failedAtMs + seconds * 1000
+  return `It works again at ${until(new Date(atMs).toISOString(), failedAtMs)}.`
+}
+
+/** `/totalTickets must be …` as `totalTickets must be …`. */
+function detailOf({ pointer, detail }: { pointer: string; detail: string }): string {
+  return `${pointer.replace(/^\//, '')} ${detail}`.trim()
+}

@@ -1,0 +1,8 @@
+export { announce } from './announce.js'
+export { Countdown, type CountdownProps, useTimeLeft } from './countdown.js'
+export { Dialog, type DialogProps } from './dialog.js'
+export { Failure, type FailureProps } from './failure.js'
+export { type Explanation, explain } from './failures.js'
+export { Field, type FieldProps } from './field.js'
+export { focusHeading, Page, type PageProps } from './page.js'
+export { SignIn, type SignInProps } from './sign-in.js'

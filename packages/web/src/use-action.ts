@@ -1,0 +1,49 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { withSession } from './api.js'
+
+export interface Action<Arguments extends unknown[]> {
+  /** Runs the action, unless it is running. It never throws. */
+  run(...args: Arguments): Promise<void>
+  isRunning: boolean
+  /** What the last run threw. */
+  error: unknown
+  /** Forgets the error. */
+  reset(): void
+}
+
+/**
+ * Something that a user does, such as sending a form, with its progress and its error.
+ *
+ * @param act may throw; after a 401 it is called once more with a new token
+ */
+export function useAction<Arguments extends unknown[]>(
+  act: (...args: Arguments) => Promise<unknown>,
+): Action<Arguments> {
+  const [state, setState] = useState<{ isRunning: boolean; error?: unknown }>({ isRunning: false })
+  // A second click may come before the button is rendered as disabled.
+  const isRunning = useRef(false)
+  const isMounted = useRef(true)
+  useEffect(
+    () => () => {
+      isMounted.current = false
+    },
+    [],
+  )
+  const show = (next: typeof state): void => {
+    isRunning.current = next.isRunning
+    if (isMounted.current) setState(next)
+  }
+  return {
+    isRunning: state.isRunning,
+    error: state.error,
+    reset: () => show({ isRunning: false }),
+    async run(...args) {
+      if (isRunning.current) return
+      show({ isRunning: true })
+      await withSession(() => act(...args)).then(
+        () => show({ isRunning: false }),
+        (error: unknown) => show({ isRunning: false, error }),
+      )
+    },
+  }
+}

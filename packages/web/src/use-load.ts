@@ -1,0 +1,44 @@
+import { type Inputs, useEffect, useState } from 'preact/hooks'
+import { withSession } from './api.js'
+
+/** What a view loads. `reload` loads it again, and keeps the data until then. */
+export type Loadable<T> = Loaded<T> & { reload(): void }
+
+type Loaded<T> =
+  | { kind: 'loading' }
+  | { kind: 'loaded'; data: T; isReloading: boolean }
+  | { kind: 'failed'; error: unknown }
+
+/**
+ * Loads something when the component appears and when `inputs` change.
+ *
+ * @param load is stopped by its signal when the result is not needed any more
+ * @param inputs like those of `useEffect`
+ */
+export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: Inputs): Loadable<T> {
+  const [loaded, setLoaded] = useState<Loaded<T>>({ kind: 'loading' })
+  const [reloads, setReloads] = useState(0)
+  useEffect(() => {
+    setLoaded((shown) => (shown.kind === 'loading' ? shown : { kind: 'loading' }))
+  }, inputs)
+  useEffect(() => {
+    const closed = new AbortController()
+    setLoaded((shown) => (shown.kind === 'loaded' ? { ...shown, isReloading: true } : shown))
+    withSession(() => load(closed.signal)).then(
+      (data) => {
+        if (!closed.signal.aborted) setLoaded({ kind: 'loaded', data, isReloading: false })
+      },
+      (error: unknown) => {
+        if (!closed.signal.aborted) setLoaded({ kind: 'failed', error })
+      },
+    )
+    return () => closed.abort()
+  }, [...inputs, reloads])
+  return {
+    ...loaded,
+    reload() {
+      if (loaded.kind === 'failed') setLoaded({ kind: 'loading' })
+      setReloads((count) => count + 1)
+    },
+  }
+}
