@@ -130,7 +130,8 @@ describe('the dashboard', () => {
     const headers = await bearer('admin')
     const token = await system.token('boss', 'organizer')
     const eventId = 71
-    await system.api.post('/initialize', { eventId, totalTickets: 3 }, { token })
+    const event = { eventId, totalTickets: 3, name: 'Late show' }
+    expect((await system.api.post('/events', event, { token })).status).toBe(201)
     expect((await system.api.post('/book', { eventId }, { token })).status).toBe(200)
     const names = async () =>
       (await board(headers)).body.queues.map(({ name }: { name: string }) => name)
@@ -140,8 +141,21 @@ describe('the dashboard', () => {
       `/admin/queues/api/queues?activeQueue=event-${eventId}&status=completed`,
     )
     const queue = body.queues.find(({ name }: { name: string }) => name === `event-${eventId}`)
-    expect(queue).toMatchObject({ readOnlyMode: true, counts: { completed: 1 } })
-    expect(queue.jobs[0].data.commands[0]).toMatchObject({ type: 'book', eventId, userId: 'boss' })
+    expect(queue).toMatchObject({
+      displayName: `Late show · event-${eventId}`,
+      readOnlyMode: true,
+      counts: { completed: 1 },
+    })
+    const { id } = queue.jobs[0]
+    const page = await board(headers, `/admin/queues/api/queues/event-${eventId}/${id}`)
+    expect(page.body).toMatchObject({
+      status: 'completed',
+      job: {
+        name: '1 command: 1 booked',
+        data: { event: `Late show (${eventId})`, asked: ['boss: book a ticket'] },
+        returnValue: { answered: [`boss: booked, ${eventId}-1`] },
+      },
+    })
     expect(JSON.stringify(body)).not.toContain(token)
   })
 })
@@ -444,6 +458,25 @@ describe('changes through the dashboard', () => {
         { headers },
       )
       expect(response.status).toBe(403)
+    })
+
+    it('refuses to add and to edit the commands of a line through the dashboard', async () => {
+      const { body } = await writable.get(`/admin/queues/api/queues?activeQueue=event-${eventId}`, {
+        headers,
+      })
+      const shown = body.queues.find(({ name }: { name: string }) => name === `event-${eventId}`)
+      for (const [method, path] of [
+        ['POST', `${queue}/add`],
+        ['PATCH', `${queue}/${shown.jobs[0].id}/update-data`],
+      ] as const) {
+        const response = await writable.request(
+          method,
+          path,
+          { name: 'commands', jobData: shown.jobs[0].data },
+          { headers },
+        )
+        expect(response, path).toMatchObject({ status: 403, body: { code: 'forbidden' } })
+      }
     })
 
     it('accepts changes through the dashboard from admins only', async () => {

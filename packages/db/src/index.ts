@@ -19,7 +19,7 @@ export {
   setEventOrganizers,
   setEventOwner,
 } from './events/staff.js'
-export { type EventStatus, readEventStatuses } from './events/status.js'
+export { type EventStatus, readEventNames, readEventStatuses } from './events/status.js'
 export { type EventSnapshot, readEvents } from './events/view.js'
 export * from './faults.js'
 export * from './installation.js'

@@ -2,6 +2,7 @@ import type { LineLayout } from '@ticket-line/shared'
 import { describe, expect, it } from 'vitest'
 import {
   depthKey,
+  eventIdOfLine,
   isLineName,
   lineBase,
   lineNameOf,
@@ -19,6 +20,8 @@ describe('the line of an event', () => {
   it('is a line for this event alone by default', () => {
     expect(lineNameOf(42, layout)).toBe('event-42')
     expect(lineNameOf(Number.MAX_SAFE_INTEGER, layout)).toBe('event-9007199254740991')
+    expect(eventIdOfLine('event-42')).toBe(42)
+    expect(eventIdOfLine('line-42')).toBeUndefined()
   })
 
   it('is always the same one of the shared lines, and every shared line is used', () => {

@@ -24,6 +24,12 @@ export function lineNameOf(eventId: number, layout: LineLayout): string {
     : `line-${spread(eventId, layout.sharedLines)}`
 }
 
+/** The event of a line that is for one event alone; undefined for a shared line. */
+export function eventIdOfLine(lineName: string): number | undefined {
+  const [, digits] = /^event-(\d+)$/.exec(lineName) ?? []
+  return digits === undefined ? undefined : Number(digits)
+}
+
 /** True if a line of that name can exist in this layout. */
 export function isLineName(name: string, { sharedLines }: LineLayout): boolean {
   const [, kind, digits = ''] = /^(event|line)-(0|[1-9]\d{0,15})$/.exec(name) ?? []

@@ -1,4 +1,4 @@
-import { type Database, readLiveStates } from '@ticket-line/db'
+import { type Database, readEventNames, readLiveStates } from '@ticket-line/db'
 import { announce, isLineName, lineNameOf, shardPrefix } from '@ticket-line/line'
 import type { Availability, LineService } from '@ticket-line/line/client'
 import type { Log } from '@ticket-line/shared'
@@ -13,6 +13,7 @@ import { createEventAccess } from './events/access.js'
 import { createEventReads } from './events/reads.js'
 import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
+import { callPostgres } from './http/postgres-access.js'
 import type { Lifecycle } from './http/request-context.js'
 import { createOwnKeys } from './keys/routes.js'
 import { createConcurrencyLimit } from './limits/concurrency.js'
@@ -179,6 +180,8 @@ export async function wireApp({
       isLine: (name) => isLineName(name, layout),
       lineOf: (eventId) => lineNameOf(eventId, layout),
       queueOf: (lineName) => line.queues.queueOf(lineName),
+      readNames: (eventIds) =>
+        callPostgres(postgres, () => readEventNames(databases.main.pool, eventIds)),
       notifierQueue: webhookQueue.queueOfNotifiers,
     }),
   })

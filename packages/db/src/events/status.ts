@@ -29,6 +29,16 @@ export function statusOfRow(row: StatusRow): EventStatus {
   }
 }
 
+/** Reads the names of these events, by id. Events without a name are left out. */
+export async function readEventNames(pool: Pool, eventIds: number[]): Promise<Map<number, string>> {
+  const { rows } = await pool.query<{ event_id: string; name: string }>({
+    name: 'reads_event_names',
+    text: 'SELECT event_id, name FROM events WHERE event_id = ANY($1::bigint[]) AND name IS NOT NULL',
+    values: [eventIds],
+  })
+  return new Map(rows.map(({ event_id, name }) => [Number(event_id), name]))
+}
+
 /** Reads the counters of these events, by id. Events that do not exist are left out. */
 export async function readEventStatuses(
   pool: Pool,

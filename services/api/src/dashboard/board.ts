@@ -42,10 +42,8 @@ export interface BoardDeps extends LineSource {
 }
 
 /** Mounts Bull Board at `/admin/queues`. */
-export function mountBoard(
-  app: Hono<AppEnv>,
-  { authorize, writable, log, recentLines, isLine, lineOf, queueOf, notifierQueue }: BoardDeps,
-): void {
+export function mountBoard(app: Hono<AppEnv>, deps: BoardDeps): void {
+  const { authorize, writable, isLine, lineOf } = deps
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BASE_PATH)
   const board = createBullBoard({
     queues: [],
@@ -64,35 +62,35 @@ export function mountBoard(
     },
   })
   const refresh = createShownQueues({
-    recentLines,
-    isLine,
-    queueOf,
-    notifierQueue,
-    writable,
-    log,
+    ...deps,
     replace: (adapters) => board.replaceQueues(adapters),
   })
 
-  app.use(`${BASE_PATH}/*`, authorize, refuseChanges(writable), async function present(c, next) {
-    c.set('route', `${BASE_PATH}/*`)
-    c.header('Content-Security-Policy', BOARD_CSP)
-    if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
-    await next()
-    // The board sets the type of its files with `c.header()`, which only collects headers for the
-    // response. Its files are streams, and a stream without a type becomes `text/plain` before the
-    // collected headers are added. So the collected type is set here.
-    const fileType = c.get('headers')['content-type']
-    if (fileType !== undefined) c.res.headers.set('content-type', fileType)
-    else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
-      c.res = new Response((await c.res.text()).replace(OUTSIDE_LINK, ''), c.res)
-    }
-    if (MESSAGES.test(c.req.path) && c.res.status === 200) {
-      c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-      // The length of the original file is in the response or among the collected headers.
-      c.res.headers.delete('content-length')
-      delete c.get('headers')['content-length']
-    }
-  })
+  app.use(
+    `${BASE_PATH}/*`,
+    authorize,
+    refuseChanges(writable, isLine),
+    async function present(c, next) {
+      c.set('route', `${BASE_PATH}/*`)
+      c.header('Content-Security-Policy', BOARD_CSP)
+      if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
+      await next()
+      // The board sets the type of its files with `c.header()`, which only collects headers for the
+      // response. Its files are streams, and a stream without a type becomes `text/plain` before the
+      // collected headers are added. So the collected type is set here.
+      const fileType = c.get('headers')['content-type']
+      if (fileType !== undefined) c.res.headers.set('content-type', fileType)
+      else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
+        c.res = new Response((await c.res.text()).replace(OUTSIDE_LINK, ''), c.res)
+      }
+      if (MESSAGES.test(c.req.path) && c.res.status === 200) {
+        c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
+        // The length of the original file is in the response or among the collected headers.
+        c.res.headers.delete('content-length')
+        delete c.get('headers')['content-length']
+      }
+    },
+  )
   app.get(OPEN_PATH, (c) => {
     const text = c.req.query('eventId')
     if (text === undefined) return sendPage(c, 200, openEventPage())
@@ -113,6 +111,9 @@ const QUEUE_PATH = /^\/admin\/queues\/(?:queue|api\/queues)\/([\w-]+)/
 function lineNamedBy(c: Context<AppEnv>): string | undefined {
   return QUEUE_PATH.exec(c.req.path)?.[1] ?? c.req.query('activeQueue')
 }
+
+/** Adds a job, or changes the data of one. */
+const WRITES_COMMANDS = /\/(?:add|update-data)$/
 
 /** Texts of the board, one file per language. */
 const MESSAGES = /^\/admin\/queues\/static\/locales\/[\w-]+\/messages\.json$/
@@ -140,9 +141,10 @@ function explainEmptyBoard(json: string): string {
  * Refuses changes if the dashboard is read-only. The board's own read-only mode is a property of
  * each queue and mostly hides buttons. This middleware applies to every route, even to those of
  * later versions of the board. It never lets anybody change the global concurrency of a line, which
- * keeps its commands in order.
+ * keeps its commands in order, nor write commands. The board's forms for that would begin with the
+ * readable form of a job, which no worker can read.
  */
-function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
+function refuseChanges(writable: boolean, isLine: LineSource['isLine']): MiddlewareHandler<AppEnv> {
   return async function refuseChanges(c, next) {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return next()
     if (!writable) throw new AppError('forbidden', 'The dashboard is read-only.')
@@ -150,6 +152,12 @@ function refuseChanges(writable: boolean): MiddlewareHandler<AppEnv> {
       throw new AppError(
         'forbidden',
         'A line must run one job at a time, which keeps bookings in order.',
+      )
+    }
+    if (WRITES_COMMANDS.test(c.req.path) && isLine(lineNamedBy(c) ?? '')) {
+      throw new AppError(
+        'forbidden',
+        'Only the API adds commands to a line, and none can be edited.',
       )
     }
     if (!isSameOrigin(c))

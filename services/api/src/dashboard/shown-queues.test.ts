@@ -10,6 +10,10 @@ describe('the queues on the board', () => {
   let lines: string[]
   let calls: number
   let shown: string[]
+  /** What the board calls the queues. */
+  let label: () => string[]
+  let names: Map<number, string>
+  let reads: number[][]
   let fail: boolean
   let refresh: (requested?: string) => Promise<void>
 
@@ -18,6 +22,9 @@ describe('the queues on the board', () => {
     lines = ['event-1', 'event-2']
     calls = 0
     shown = []
+    label = () => []
+    names = new Map([[2, 'Late show']])
+    reads = []
     fail = false
     refresh = createShownQueues({
       async recentLines() {
@@ -27,12 +34,18 @@ describe('the queues on the board', () => {
       },
       isLine: (name) => /^event-\d+$/.test(name),
       queueOf,
+      async readNames(eventIds) {
+        reads.push(eventIds)
+        if (fail) throw new Error('unavailable')
+        return names
+      },
       notifierQueue: () => queueOf('webhooks'),
       writable: false,
       replace: (adapters) => {
         const names = adapters.map((adapter) => adapter.getName())
         expect(names.pop(), 'the queue of the notifiers is the last one').toBe('webhooks')
         shown = names
+        label = () => adapters.map((adapter) => adapter.getDisplayName())
       },
       log: createLog('test', 'silent'),
     })
@@ -84,6 +97,36 @@ describe('the queues on the board', () => {
     for (let n = 100; n < 200; n++) await refresh(`event-${n}`)
     expect(shown).toHaveLength(52)
     expect(shown).toContain('event-199')
+  })
+
+  test('have the names of their events', async () => {
+    await refresh()
+    expect(label()).toEqual(['event-1', 'Late show · event-2', ''])
+    await refresh('event-77')
+    expect(reads).toEqual([[1, 2], [77]])
+  })
+
+  test('are named anew at most every ten seconds, in one query for all of them', async () => {
+    lines = Array.from({ length: 500 }, (_, n) => `event-${n + 1}`)
+    for (let second = 0; second <= 12; second += 3) {
+      await refresh()
+      await vi.advanceTimersByTimeAsync(3000)
+    }
+    expect(reads.map((ids) => ids.length)).toEqual([MAX_SHOWN_QUEUES, MAX_SHOWN_QUEUES])
+  })
+
+  test('keep their names if PostgreSQL cannot be read', async () => {
+    await refresh()
+    fail = true
+    await vi.advanceTimersByTimeAsync(60_000)
+    await refresh('event-2')
+    expect(label()).toContain('Late show · event-2')
+  })
+
+  test('have the beginning of a long name', async () => {
+    names.set(2, 'x'.repeat(200))
+    await refresh()
+    expect(label()[1]).toBe(`${'x'.repeat(59)}… · event-2`)
   })
 
   test('stay unchanged if Redis cannot be read', async () => {

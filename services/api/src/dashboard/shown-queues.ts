@@ -1,6 +1,7 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { type Clock, type Log, systemClock, withDeadline } from '@ticket-line/shared'
 import type { Queue } from 'bullmq'
+import { createEventNames, LineAdapter } from './line-adapter.js'
 
 /** Maximum number of recent lines on the board. */
 export const MAX_SHOWN_QUEUES = 200
@@ -22,6 +23,8 @@ export interface LineSource {
   lineOf(eventId: number): string
   /** The queue of a line. All queues share one connection. */
   queueOf(lineName: string): Queue
+  /** The names of those of these events that have one. */
+  readNames(eventIds: number[]): Promise<Map<number, string>>
   /** The queue of the notifiers, which is no line and always on the board. */
   notifierQueue(): Queue
 }
@@ -43,14 +46,16 @@ export function createShownQueues({
   recentLines,
   isLine,
   queueOf,
+  readNames,
   notifierQueue,
   writable,
   replace,
   log,
   clock = systemClock,
 }: ShownQueuesDeps) {
+  const names = createEventNames(readNames, clock)
   let recent: string[] = []
-  let shown = new Map<string, BullMQAdapter>()
+  let shown = new Map<string, LineAdapter>()
   let notifier: BullMQAdapter | undefined
   let refreshedAtMs = Number.NEGATIVE_INFINITY
   let refreshing: Promise<void> | undefined
@@ -66,15 +71,17 @@ export function createShownQueues({
     }
   }
 
-  function show(): void {
-    const names = new Set([...recent.slice(0, MAX_SHOWN_QUEUES), ...opened.keys()])
-    shown = new Map([...names].map((name) => [name, shown.get(name) ?? adapterOf(queueOf(name))]))
-    notifier ??= adapterOf(notifierQueue())
+  async function show(): Promise<void> {
+    const lines = new Set([...recent.slice(0, MAX_SHOWN_QUEUES), ...opened.keys()])
+    shown = new Map([...lines].map((line) => [line, shown.get(line) ?? adapterOf(line)]))
+    notifier ??= new BullMQAdapter(notifierQueue(), { readOnlyMode: !writable })
     replace([...shown.values(), notifier])
+    const eventIds = [...shown.values()].map(({ eventId }) => eventId)
+    await names.load(eventIds.filter((eventId) => eventId !== undefined))
   }
 
-  function adapterOf(queue: Queue): BullMQAdapter {
-    return new BullMQAdapter(queue, { readOnlyMode: !writable })
+  function adapterOf(lineName: string): LineAdapter {
+    return new LineAdapter(queueOf(lineName), { readOnly: !writable, names })
   }
 
   async function refresh(): Promise<void> {
@@ -82,7 +89,7 @@ export function createShownQueues({
       recent = await withDeadline(recentLines(MAX_SHOWN_QUEUES), REFRESH_TIMEOUT_MS, () => {
         throw new Error('Redis did not return the recent lines in time')
       })
-      show()
+      await show()
       refreshedAtMs = clock.steadyMs()
     } catch (err) {
       log.warn({ err }, 'the dashboard cannot read the recent lines and shows the last known ones')
@@ -103,6 +110,6 @@ export function createShownQueues({
       })
       await refreshing
     }
-    if (requested !== undefined && opened.has(requested) && !shown.has(requested)) show()
+    if (requested !== undefined && opened.has(requested) && !shown.has(requested)) await show()
   }
 }
