@@ -16,6 +16,8 @@ export interface Format {
   until(iso: string, nowMs: number): string
   /** `4:05` below an hour, then `2 hours, 5 minutes`, then `3 days, 2 hours`. */
   timeLeft(ms: number): string
+  /** In the largest unit of which it is a whole number: `90 seconds`, `10 minutes`, `1 day`. */
+  duration(seconds: number): string
 }
 
 /** @param timezone of the visitor; default: that of the browser */
@@ -72,8 +74,17 @@ export function createFormat(locale?: string, timezone?: string): Format {
           : [unit(days, 'day'), unit(hours % 24, 'hour')]
       return `${large}, ${small}`
     },
+    duration(seconds) {
+      const [length, name] =
+        UNITS.find(([length]) => seconds >= length && seconds % length === 0) ?? SECOND
+      return unit(seconds / length, name)
+    },
   }
 }
+
+const SECOND = [1, 'second'] as const
+/** Units of time with their length, s. */
+const UNITS = [[86_400, 'day'], [3600, 'hour'], [60, 'minute'], SECOND] as const
 
 function isKnown(timezone: string): boolean {
   try {
@@ -83,4 +94,6 @@ function isKnown(timezone: string): boolean {
   }
 }
 
-export const { number, plural, day, time, moment, until, timeLeft } = createFormat()
+/** In the locale and the time zone of the visitor. */
+export const format = createFormat()
+export const { number, plural, day, time, moment, until, timeLeft, duration } = format

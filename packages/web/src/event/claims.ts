@@ -1,0 +1,164 @@
+import type { AnyDecision, components, Problem, Standing } from '@ticket-line/client'
+import type { SentCommand } from './commands.js'
+
+type MyBooking = components['schemas']['MyBooking']
+
+/** What a user has for an event, as its stream sends it. */
+export type Claim = Pick<Standing, 'standing' | 'position' | 'bookingId' | 'expiresAt' | 'offered'>
+
+/** What a user had for an event until something ended it. */
+export interface EndedClaim {
+  was: 'booked' | 'held' | 'waiting'
+  /** `withdrawn`: the user ended it on this page. `canceled`: it was ended elsewhere. */
+  how: 'withdrawn' | 'expired' | 'canceled'
+  bookingId: string | null
+  /** True if it was an offer to somebody on the waiting list. */
+  offered: boolean
+  /** When it ended, ms since 1970, by the server's clock. */
+  atMs: number
+}
+
+/** What the page knows of a user's claim for the event. */
+export interface Claims {
+  /** Undefined until the server has said it. */
+  now: Claim | undefined
+  /** What the user had before, if the page has seen it change. */
+  before: Claim | undefined
+  /** What the user had last; undefined while they have something. */
+  ended: EndedClaim | undefined
+  /** Of which time `now` is, ms since 1970, by the server's clock. */
+  asOfMs: number
+}
+
+export const NO_CLAIMS: Claims = {
+  now: undefined,
+  before: undefined,
+  ended: undefined,
+  asOfMs: Number.NEGATIVE_INFINITY,
+}
+
+export const NOTHING: Claim = {
+  standing: 'none',
+  position: null,
+  bookingId: null,
+  expiresAt: null,
+  offered: false,
+}
+
+/** How long after its expiry a hold may still be confirmed, ms. */
+export const LATE_CONFIRMATION_MS = 24 * 3_600_000
+
+/**
+ * Takes over what the stream says.
+ *
+ * @param nowMs the server's clock
+ * @param canceling true while this page waits for the decision of its own cancel command
+ */
+export function learnStanding(
+  claims: Claims,
+  claim: Claim,
+  nowMs: number,
+  canceling: boolean,
+): Claims {
+  return change(claims, claim, nowMs, canceling ? 'withdrawn' : undefined)
+}
+
+/**
+ * Takes over what a command has decided. The stream says the same a moment later. A decision that
+ * is older than what the stream has said changes nothing: it is repeated to a request that was sent
+ * again, and much may have happened since.
+ */
+export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
+  const atMs = Date.parse(decision.decidedAt)
+  if (atMs <= claims.asOfMs) return claims
+  switch (decision.outcome) {
+    case 'booked':
+    case 'confirmed':
+      return change(claims, booked(decision.bookingId), atMs)
+    case 'held': {
+      const { bookingId, expiresAt } = decision
+      return change(claims, { ...NOTHING, standing: 'held', bookingId, expiresAt }, atMs)
+    }
+    case 'waiting':
+      return change(claims, waiting(decision.position), atMs)
+    case 'canceled':
+    case 'released':
+    case 'withdrawn':
+      return change(claims, NOTHING, atMs, 'withdrawn')
+    default:
+      return claims
+  }
+}
+
+/** Takes over what a refusal says about the user's claim. @param nowMs the server's clock */
+export function learnRefusal(
+  claims: Claims,
+  { action }: Pick<SentCommand, 'action'>,
+  problem: Pick<Problem, 'position' | 'bookingId' | 'expiresAt'> & { code: string },
+  nowMs: number,
+): Claims {
+  const { code, position = null, bookingId = null, expiresAt = null } = problem
+  const { now } = claims
+  switch (code) {
+    case 'already_booked':
+      return now?.standing === 'booked' ? claims : change(claims, booked(null), nowMs)
+    case 'already_held':
+      if (now?.standing === 'held') return claims
+      return change(claims, { ...NOTHING, standing: 'held', bookingId, expiresAt }, nowMs)
+    case 'already_waiting':
+      return now?.standing === 'waiting' ? claims : change(claims, waiting(position), nowMs)
+    case 'hold_expired':
+      return action === 'confirm' && now?.standing === 'held'
+        ? change(claims, NOTHING, nowMs, 'expired')
+        : claims
+    default:
+      return claims
+  }
+}
+
+/**
+ * Takes over what `GET /me/bookings` says about the last claim that has ended.
+ *
+ * @param bookings the latest first
+ */
+export function learnEnded(
+  claims: Claims,
+  eventId: number,
+  bookings: readonly MyBooking[],
+): Claims {
+  const last = bookings.find((booking) => booking.eventId === eventId && booking.ended !== null)
+  if (last === undefined || claims.ended !== undefined || claims.now?.standing !== 'none')
+    return claims
+  const { bookingId, offered, ended, since } = last
+  const expired = ended === 'expired'
+  const was = bookingId === null ? 'waiting' : expired || offered ? 'held' : 'booked'
+  const how = expired ? 'expired' : 'canceled'
+  return { ...claims, ended: { was, how, bookingId, offered, atMs: Date.parse(since) } }
+}
+
+/** @param how what ended the claim before, if the page knows it */
+function change(claims: Claims, now: Claim, asOfMs: number, how?: EndedClaim['how']): Claims {
+  const { now: last } = claims
+  // Known is only where the user is now.
+  if (last === undefined) return { ...claims, now, asOfMs }
+  if (isSame(last, now)) return { ...claims, now, asOfMs }
+  if (now.standing !== 'none') return { now, before: last, ended: undefined, asOfMs }
+  if (last.standing === 'none') return { ...claims, now, asOfMs }
+  const { standing: was, bookingId, offered, expiresAt } = last
+  const isOver = expiresAt !== null && Date.parse(expiresAt) <= asOfMs
+  const ended = { was, how: how ?? (isOver ? 'expired' : 'canceled'), bookingId, offered } as const
+  return { now, before: last, ended: { ...ended, atMs: asOfMs }, asOfMs }
+}
+
+/** Whether two claims are the same one, although its position or deadline may have moved. */
+function isSame(a: Claim, b: Claim): boolean {
+  return a.standing === b.standing && (a.bookingId ?? b.bookingId) === (b.bookingId ?? a.bookingId)
+}
+
+function booked(bookingId: string | null): Claim {
+  return { ...NOTHING, standing: 'booked', bookingId }
+}
+
+function waiting(position: number | null): Claim {
+  return { ...NOTHING, standing: 'waiting', position }
+}

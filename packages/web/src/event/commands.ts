@@ -1,0 +1,128 @@
+import type { AnyDecision, ErrorCode, Job } from '@ticket-line/client'
+
+/** What a visitor can ask for. */
+export type Action = 'book' | 'confirm' | 'cancel'
+
+/** A command that this page has sent or is about to send. */
+export interface SentCommand {
+  action: Action
+  eventId: number
+  /** Who sent it. Somebody else who signs in here later must not send it again. */
+  userId: string
+  /** Its `Idempotency-Key`. Sent again with this key, it has one effect. */
+  key: string
+  /** The booking or hold that is meant. */
+  bookingId: string | null
+  /** Known once the server has accepted it without deciding it at once. */
+  jobId: string | null
+  /** When the visitor asked for it, by the clock of this machine, ms since 1970. */
+  askedAtMs: number
+}
+
+/** Why a command has no decision, or was refused. */
+export interface CommandFailure {
+  /** The code of the API; `no_answer` if the API could not be reached. */
+  code: ErrorCode | 'no_answer'
+  /** Before this time it makes no sense to send it again, ms since 1970, by the server's clock. */
+  retryAtMs: number | null
+  /** When the page learned it, ms since 1970, by the server's clock. */
+  atMs: number
+}
+
+/** How far the visitor's last command is. */
+export type CommandState =
+  | { kind: 'none' }
+  | { kind: 'sending'; command: SentCommand; isSlow: boolean }
+  | { kind: 'accepted'; command: SentCommand; ahead: number | null; etaSeconds: number | null }
+  | { kind: 'decided'; command: SentCommand; outcome: AnyDecision['outcome'] }
+  | { kind: 'failed'; command: SentCommand; failure: CommandFailure }
+
+/** Whether the page still waits for the decision. */
+export function isUndecided(
+  state: CommandState,
+): state is Extract<CommandState, { kind: 'sending' | 'accepted' }> {
+  return state.kind === 'sending' || state.kind === 'accepted'
+}
+
+/**
+ * Whether the command may be sent again with its key: nothing has happened yet, or nobody knows. All
+ * other failures are refusals, and final.
+ */
+export function isRepeatable({ code }: Pick<CommandFailure, 'code'>): boolean {
+  return REPEATABLE.has(code)
+}
+
+const REPEATABLE: ReadonlySet<CommandFailure['code']> = new Set([
+  'no_answer',
+  'unexpected_answer',
+  'busy',
+  'unavailable',
+  'unknown',
+  'internal',
+  'rate_limited',
+  'unauthorized',
+] as const)
+
+/** sending → accepted; accepted → accepted. Other states have their decision already. */
+export function progressed(
+  state: CommandState,
+  { ahead, etaSeconds }: Pick<Job, 'ahead' | 'etaSeconds'>,
+): CommandState {
+  if (!isUndecided(state)) return state
+  return { kind: 'accepted', command: state.command, ahead, etaSeconds }
+}
+
+/** sending → sending, and the page says that it takes long. */
+export function slowed(state: CommandState): CommandState {
+  return state.kind === 'sending' ? { ...state, isSlow: true } : state
+}
+
+/** The part of `sessionStorage` that is used. */
+export type CommandStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
+
+/** A command without a job may never have arrived. After this time nobody expects it any more, ms. */
+const FORGET_UNACCEPTED_AFTER_MS = 15 * 60_000
+/** The server keeps keys and decisions for this long, ms. */
+const FORGET_AFTER_MS = 24 * 3_600_000
+
+/** Keeps a command for the case that the page is reloaded before the decision. */
+export function storeCommand(storage: CommandStorage, command: SentCommand): void {
+  try {
+    storage.setItem(keyOf(command.eventId), JSON.stringify(command))
+  } catch {
+    // Without storage, only a reload in the next seconds loses the decision, and not the ticket.
+  }
+}
+
+export function forgetCommand(storage: CommandStorage, eventId: number): void {
+  try {
+    storage.removeItem(keyOf(eventId))
+  } catch {
+    // There is no storage.
+  }
+}
+
+/**
+ * The command of this user that had no decision when the page was left.
+ *
+ * @param nowMs the clock of this machine
+ */
+export function storedCommand(
+  storage: CommandStorage,
+  eventId: number,
+  userId: string,
+  nowMs: number,
+): SentCommand | undefined {
+  try {
+    const command = JSON.parse(storage.getItem(keyOf(eventId)) ?? 'null') as SentCommand | null
+    if (command === null || command.userId !== userId) return undefined
+    const keptMs = command.jobId === null ? FORGET_UNACCEPTED_AFTER_MS : FORGET_AFTER_MS
+    return nowMs - command.askedAtMs < keptMs ? command : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function keyOf(eventId: number): string {
+  return `ticket-line.command.${eventId}`
+}
