@@ -101,6 +101,13 @@ describe('the patch of a form', () => {
     })
   })
 
+  it('has a number that is none, so that the API refuses it', () => {
+    expect(patchOf(base, { ...base, totalTickets: '' }, ZONE)).toEqual({ totalTickets: null })
+    expect(patchOf(base, { ...base, totalTickets: 'many' }, ZONE)).toEqual({ totalTickets: 'many' })
+    const hold = { amount: 'long', unit: 'hours' as const }
+    expect(patchOf(base, { ...base, hold }, ZONE)).toEqual({ holdSeconds: 'long' })
+  })
+
   it('tells apart no limit and no waiting list', () => {
     const none = { ...base, maxWaiting: '0' }
     expect(patchOf(base, none, ZONE)).toEqual({ maxWaiting: 0 })

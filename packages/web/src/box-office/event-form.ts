@@ -10,9 +10,11 @@ export interface Duration {
   unit: DurationUnit
 }
 
-export const SECONDS_PER_UNIT = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 } as const
+const SECONDS_PER_UNIT = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 } as const
 
 export type DurationUnit = keyof typeof SECONDS_PER_UNIT
+
+export const DURATION_UNITS = Object.keys(SECONDS_PER_UNIT) as DurationUnit[]
 
 /** What the form of an event holds. Empty texts are settings that are not used. */
 export interface EventForm {
@@ -40,6 +42,28 @@ export interface EventForm {
 }
 
 export type FormField = keyof EventForm
+
+/** What the fields are called. */
+export const FIELD_LABELS: Record<FormField, string> = {
+  name: 'Name',
+  venue: 'Venue',
+  url: 'Web page',
+  timezone: 'Time zone',
+  startsAt: 'Starts',
+  endsAt: 'Ends',
+  opensAt: 'Sale opens',
+  closesAt: 'Sale ends',
+  listed: 'Show in the list of events',
+  totalTickets: 'Tickets',
+  shrink: 'Shrink as tickets come back',
+  sales: 'Sale',
+  hold: 'Hold a ticket for',
+  offer: 'Offer a ticket for',
+  maxHold: 'Longest hold',
+  confirmation: 'Who confirms',
+  maxWaiting: 'Longest waiting list',
+  promotion: 'Promotion',
+}
 
 /** A setting that can be changed. `shrink` is an instruction. */
 type Settings = Required<Omit<EventPatch, 'shrink'>>
@@ -140,7 +164,7 @@ export function patchOf(base: EventForm, form: EventForm, visitorZone: string): 
 /** The body that creates an event. Defaults are left out. */
 export function newEventOf(form: EventForm, visitorZone: string): NewEvent {
   const { shrink: _, ...settings } = patchOf(emptyForm(''), form, visitorZone)
-  return { ...settings, totalTickets: Number(form.totalTickets) } as NewEvent
+  return settings as NewEvent
 }
 
 /** The time zone in which the times of an event are shown and typed. */
@@ -176,6 +200,14 @@ export function mergeForms(
   return { form, conflicts }
 }
 
+/** The value of a field in words, for example of one that somebody else changed. */
+export function wordsOf(value: EventForm[FormField]): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (typeof value === 'string')
+    return value === '' ? 'nothing' : value.replace(/^(\d{4}-\d\d-\d\d)T/, '$1 ')
+  return value.amount === '' ? 'nothing' : `${value.amount} ${value.unit}`
+}
+
 /** Whether the organizer has changed anything. */
 export function isChanged(base: EventForm, form: EventForm): boolean {
   return (Object.keys(base) as FormField[]).some((field) => !isSame(base[field], form[field]))
@@ -199,19 +231,21 @@ export function fieldErrorsOf(
 /** Shows a length of time in the largest unit that divides it. */
 export function durationOf(seconds: number | null): Duration {
   if (seconds === null) return NO_DURATION
-  const units = Object.keys(SECONDS_PER_UNIT) as DurationUnit[]
-  const unit = units.findLast((unit) => seconds % SECONDS_PER_UNIT[unit] === 0) ?? 'seconds'
+  const fitting = DURATION_UNITS.filter((unit) => seconds % SECONDS_PER_UNIT[unit] === 0)
+  const unit = fitting[fitting.length - 1] ?? 'seconds'
   return { amount: String(seconds / SECONDS_PER_UNIT[unit]), unit }
 }
 
-export function secondsOf({ amount, unit }: Duration): number | null {
-  return amount.trim() === '' ? null : Math.round(Number(amount) * SECONDS_PER_UNIT[unit])
+/** @returns null without an amount, and the amount itself if it is no number */
+export function secondsOf({ amount, unit }: Duration): number | string | null {
+  const value = numberOf(amount)
+  return typeof value === 'number' ? Math.round(value * SECONDS_PER_UNIT[unit]) : value
 }
 
 function settingsOf(form: EventForm, visitorZone: string): Settings {
   const zone = zoneOf(form.timezone.trim(), visitorZone)
   const text = (value: string): string | null => value.trim() || null
-  // The API refuses a text that is no time, and says so beside the field.
+  // A text that is no time or number is sent as it is. The API refuses it and names the field.
   const time = (wall: string): string | null => (wall && (instantOf(wall, zone) ?? wall)) || null
   return {
     name: text(form.name),
@@ -223,15 +257,21 @@ function settingsOf(form: EventForm, visitorZone: string): Settings {
     opensAt: time(form.opensAt),
     closesAt: time(form.closesAt),
     listed: form.listed,
-    totalTickets: Number(form.totalTickets),
+    totalTickets: numberOf(form.totalTickets),
     sales: form.sales,
     holdSeconds: secondsOf(form.hold),
     offerSeconds: secondsOf(form.offer),
     maxHoldSeconds: secondsOf(form.maxHold),
     confirmation: form.confirmation,
-    maxWaiting: form.maxWaiting.trim() === '' ? null : Number(form.maxWaiting),
+    maxWaiting: numberOf(form.maxWaiting),
     promotion: form.promotion,
   } as Settings
+}
+
+function numberOf(text: string): number | string | null {
+  if (text.trim() === '') return null
+  const value = Number(text)
+  return Number.isFinite(value) ? value : text
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -1,4 +1,4 @@
 import { render } from 'preact'
-import { Page } from '../ui/index.js'
+import { BoxOffice } from './index.js'
 
-render(<Page title="Box office">{null}</Page>, document.body)
+render(<BoxOffice />, document.body)

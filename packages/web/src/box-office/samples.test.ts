@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { addCounts, columnsOf, countsOf, extendTo, rateOf, startSeries } from './samples.js'
+import { addCounts, columnsOf, extendTo, rateOf, startSeries } from './samples.js'
 
 const START_MS = Date.parse('2030-01-31T18:00:00.000Z')
 
@@ -10,35 +10,6 @@ function counts(afterMs: number, changeNo: number, booked = changeNo, waiting = 
 function total(series: Parameters<typeof rateOf>[0]): number {
   return series.samples.reduce((sum, { changes }) => sum + changes, 0)
 }
-
-describe('the counts of an update', () => {
-  const status = {
-    eventId: 1001,
-    state: 'open' as const,
-    availableTickets: 30,
-    heldTickets: 10,
-    waitingListCount: 4,
-    serverTime: new Date(START_MS).toISOString(),
-  }
-  const size = { totalTickets: 100, withheldTickets: 5 }
-
-  it('are the tickets that are neither free, held nor withheld', () => {
-    expect(countsOf(size, 7, status)).toEqual({
-      atMs: START_MS,
-      changeNo: 7,
-      booked: 55,
-      waiting: 4,
-    })
-  })
-
-  it('have no bookings if the event is canceled', () => {
-    expect(countsOf(size, 7, { ...status, state: 'canceled' }).booked).toBe(0)
-  })
-
-  it('are never negative while the size of the event is not up to date', () => {
-    expect(countsOf({ totalTickets: 10, withheldTickets: 0 }, 7, status).booked).toBe(0)
-  })
-})
 
 describe('the samples of the chart', () => {
   it('begin with the first update, whose changes happened before', () => {

@@ -1,5 +1,3 @@
-import type { LiveStatus } from '@ticket-line/client'
-
 /** What is known of an event at one moment. */
 export interface Counts {
   /** By the clock of the server. */
@@ -36,24 +34,6 @@ const MAX_SAMPLES = 600
  * streams are open. So the changes of an update are no older than this.
  */
 const LONGEST_UPDATE_MS = 5000
-
-/**
- * The counts of an update. The stream does not send the size of the event and the withheld tickets,
- * so they are those of the event when it was last read.
- */
-export function countsOf(
-  { totalTickets, withheldTickets }: { totalTickets: number; withheldTickets: number },
-  changeNo: number,
-  { serverTime, availableTickets, heldTickets, waitingListCount, state }: LiveStatus,
-): Counts {
-  const booked = totalTickets - withheldTickets - availableTickets - heldTickets
-  return {
-    atMs: Date.parse(serverTime),
-    changeNo,
-    booked: state === 'canceled' ? 0 : Math.max(0, booked),
-    waiting: waitingListCount,
-  }
-}
 
 /** Begins a chart with the first update. */
 export function startSeries(counts: Counts): Series {

@@ -1,0 +1,101 @@
+import { hasCode } from '@ticket-line/client'
+import { useRef, useState } from 'preact/hooks'
+import { client } from '../api.js'
+import { announce, Failure } from '../ui/index.js'
+import { useAction } from '../use-action.js'
+import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
+import {
+  emptyForm,
+  type FormField,
+  fieldErrorsOf,
+  type NewEvent,
+  newEventOf,
+} from './event-form.js'
+import { fragmentOf } from './routes.js'
+import { visitorTimeZone } from './zoned-time.js'
+
+/** The form that creates an event. */
+export function CreateEvent() {
+  const [form, setForm] = useState(() => emptyForm(visitorTimeZone()))
+  const keyFor = useKey()
+  const create = useAction(async () => {
+    const body = newEventOf(form, visitorTimeZone())
+    const { eventId } = await client.createEvent(body, { idempotencyKey: keyFor(body) })
+    announce('The event has been created.')
+    location.hash = fragmentOf({ view: 'overview', eventId })
+  })
+  const errors = formErrorsOf(create.error)
+  const props = { form, errors, onChange: (change: object) => setForm({ ...form, ...change }) }
+  const has = (...fields: FormField[]): boolean => fields.some((field) => errors.has(field))
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault()
+        void create.run()
+      }}
+    >
+      <fieldset>
+        <legend>
+          <h2>Event</h2>
+        </legend>
+        <DetailFields {...props} />
+      </fieldset>
+      <fieldset>
+        <legend>
+          <h2>Tickets</h2>
+        </legend>
+        <SaleFields {...props} />
+      </fieldset>
+      <details open={has('hold', 'offer', 'maxHold', 'confirmation')}>
+        <summary>Tickets that must be confirmed or paid for</summary>
+        <HoldFields {...props} />
+      </details>
+      <details open={has('maxWaiting', 'promotion')}>
+        <summary>Waiting list</summary>
+        <ListFields {...props} />
+      </details>
+      <FormFailure error={create.error} errors={errors} />
+      <button type="submit" aria-busy={create.isRunning} disabled={create.isRunning}>
+        Create event
+      </button>
+    </form>
+  )
+}
+
+/** What the API says about single fields of a request. */
+export function formErrorsOf(error: unknown): Map<FormField | undefined, string> {
+  return fieldErrorsOf(hasCode(error, 'invalid_request') ? (error.problem.errors ?? []) : [])
+}
+
+/** Says that fields need another value, or what else went wrong. */
+export function FormFailure({
+  error,
+  errors,
+}: {
+  error: unknown
+  errors: ReadonlyMap<FormField | undefined, string>
+}) {
+  if (errors.size === 0 || errors.has(undefined)) return <Failure error={error} />
+  return (
+    <p class="failure" role="alert">
+      Nothing was saved. Please correct the fields that are marked.
+    </p>
+  )
+}
+
+/**
+ * The idempotency key for a request. It stays the same while the request does, so that sending it
+ * again after a broken connection creates no second event.
+ */
+function useKey(): (body: NewEvent) => string {
+  const sent = useRef({ body: '', key: '' })
+  return (body) => {
+    const text = JSON.stringify(body)
+    if (sent.current.body !== text) {
+      // `crypto.randomUUID` does not exist on pages that were loaded over plain HTTP.
+      const key = [...crypto.getRandomValues(new Uint32Array(4))].join('-')
+      sent.current = { body: text, key }
+    }
+    return sent.current.key
+  }
+}

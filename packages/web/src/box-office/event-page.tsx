@@ -1,0 +1,104 @@
+import { useEffect, useState } from 'preact/hooks'
+import { withSession } from '../api.js'
+import { Failure } from '../ui/index.js'
+import { useLoad } from '../use-load.js'
+import { CancelEvent } from './cancel-event.js'
+import { Overview } from './overview.js'
+import { EVENT_VIEWS, type EventView, fragmentOf } from './routes.js'
+import { Settings, type SettingsDraft } from './settings.js'
+import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
+
+const TABS: Record<EventView, string> = {
+  overview: 'Overview',
+  bookings: 'Bookings',
+  held: 'Held tickets',
+  'waiting-list': 'Waiting list',
+  grant: 'Give a ticket',
+  settings: 'Settings',
+  staff: 'Organizers',
+  changes: 'Change log',
+  cancel: 'Cancel event',
+}
+
+/** One event and its views. The event is read once, not by each view. */
+export function EventPage({
+  eventId,
+  view,
+  onNamed,
+}: {
+  eventId: number
+  view: EventView
+  onNamed: (named: { eventId: number; name: string }) => void
+}) {
+  const load = useLoad((signal) => readEvent(eventId, signal), [eventId])
+  const [newer, setNewer] = useState<TaggedEvent>()
+  const tagged = newer ?? (load.kind === 'loaded' ? load.data : undefined)
+  // What was typed is kept while another view of the event is shown.
+  const [draft, setDraft] = useState<SettingsDraft>()
+
+  const name = tagged?.event.name ?? undefined
+  useEffect(() => {
+    if (name !== undefined) onNamed({ eventId, name })
+  }, [eventId, name])
+
+  async function refresh(): Promise<void> {
+    await withSession(() => readEvent(eventId)).then(setNewer, () => undefined)
+  }
+  const props = tagged && {
+    ...tagged,
+    refresh,
+    onDecided(event: TaggedEvent['event']) {
+      setNewer({ ...tagged, event })
+      // The new tag.
+      void refresh()
+    },
+  }
+  return (
+    <>
+      <nav aria-label="Event" class="tabs">
+        <ul>
+          {EVENT_VIEWS.map((tab) => (
+            <li key={tab}>
+              <a
+                href={fragmentOf({ view: tab, eventId })}
+                aria-current={tab === view ? 'page' : undefined}
+              >
+                {TABS[tab]}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <h2 tabIndex={-1}>{TABS[view]}</h2>
+      {props === undefined && load.kind === 'loading' && <p aria-busy="true">Loading the event…</p>}
+      {props === undefined && load.kind === 'failed' && (
+        <Failure error={load.error} retry={load.reload} />
+      )}
+      {props !== undefined && (
+        <View {...props} key={view} view={view} draft={draft} onDraft={setDraft} />
+      )}
+    </>
+  )
+}
+
+function View({
+  view,
+  draft,
+  onDraft,
+  ...props
+}: EventViewProps & {
+  view: EventView
+  draft: SettingsDraft | undefined
+  onDraft: (draft: SettingsDraft | undefined) => void
+}) {
+  switch (view) {
+    case 'overview':
+      return <Overview {...props} />
+    case 'settings':
+      return <Settings {...props} draft={draft} onDraft={onDraft} />
+    case 'cancel':
+      return <CancelEvent {...props} />
+    default:
+      return <p>This view is not here yet.</p>
+  }
+}

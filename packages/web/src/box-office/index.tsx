@@ -1,0 +1,141 @@
+import { useEffect, useState } from 'preact/hooks'
+import { useSession } from '../session/index.js'
+import { focusHeading, Page, SignIn } from '../ui/index.js'
+import { CreateEvent } from './create-event.js'
+import { EventList } from './event-list.js'
+import { EventPage } from './event-page.js'
+import { fragmentOf, type Route, routeOf } from './routes.js'
+
+/** The page for organizers. The fragment of the address chooses the view. */
+export function BoxOffice() {
+  const route = useRoute()
+  const session = useSession()
+  const viewer = useViewer()
+  const [named, setNamed] = useState<{ eventId: number; name: string }>()
+  const isOrganizer = session.kind !== 'signedIn' || session.role !== 'user'
+  return (
+    <Page title={titleOf(route, named)}>
+      <Menu route={route} />
+      <SignIn reason="Sign in to create events and to watch and change their sale." />
+      {!isOrganizer && <NotAnOrganizer />}
+      {isOrganizer && viewer !== undefined && (
+        // If a sign-in ends, the view is hidden, so that nothing that was typed is lost.
+        <div key={viewer} hidden={session.kind !== 'signedIn'}>
+          <View route={route} onNamed={setNamed} />
+        </div>
+      )}
+    </Page>
+  )
+}
+
+function View({
+  route,
+  onNamed,
+}: {
+  route: Route
+  onNamed: (named: { eventId: number; name: string }) => void
+}) {
+  switch (route.view) {
+    case 'events':
+      return <EventList />
+    case 'new':
+      return <CreateEvent />
+    case 'keys':
+    case 'webhooks':
+    case 'deliveries':
+      return <p>This view is not here yet.</p>
+    case 'unknown':
+      return (
+        <p>
+          There is nothing at this address. <a href={fragmentOf({ view: 'events' })}>Your events</a>
+        </p>
+      )
+    default:
+      return (
+        <EventPage
+          key={route.eventId}
+          eventId={route.eventId}
+          view={route.view}
+          onNamed={onNamed}
+        />
+      )
+  }
+}
+
+const MENU = ['events', 'new', 'keys', 'webhooks'] as const
+
+const TITLES = {
+  events: 'Your events',
+  new: 'New event',
+  keys: 'API keys',
+  webhooks: 'Webhooks',
+  deliveries: 'Deliveries of a webhook',
+  unknown: 'Not found',
+}
+
+function Menu({ route }: { route: Route }) {
+  return (
+    <nav aria-label="Box office" class="tabs">
+      <ul>
+        {MENU.map((view) => (
+          <li key={view}>
+            <a href={fragmentOf({ view })} aria-current={route.view === view ? 'page' : undefined}>
+              {TITLES[view]}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  )
+}
+
+function NotAnOrganizer() {
+  return (
+    <p>
+      Your account can book tickets, but it cannot create events. Ask an administrator to make you
+      an organizer, and then sign in again.
+    </p>
+  )
+}
+
+function titleOf(route: Route, named: { eventId: number; name: string } | undefined): string {
+  if (!('eventId' in route)) return TITLES[route.view]
+  return named?.eventId === route.eventId ? named.name : `Event ${route.eventId}`
+}
+
+/** The route in the address. The focus moves to the heading of each new view. */
+function useRoute(): Route {
+  const [route, setRoute] = useState(() => routeOf(location.hash))
+  const [moves, setMoves] = useState(0)
+  useEffect(() => {
+    const read = (): void => {
+      setRoute(routeOf(location.hash))
+      setMoves((count) => count + 1)
+    }
+    addEventListener('hashchange', read)
+    return () => removeEventListener('hashchange', read)
+  }, [])
+  useEffect(() => {
+    if (moves === 0) return
+    scrollTo(0, 0)
+    // Of the views of an event, which have the event's name as their first heading.
+    const heading = document.querySelector<HTMLElement>('main h2[tabindex]')
+    if (heading === null) focusHeading()
+    else heading.focus()
+  }, [moves])
+  return route
+}
+
+/** Who saw the view that is shown. A sign-out closes it; a sign-in that has ended does not. */
+function useViewer(): string | undefined {
+  const session = useSession()
+  const [viewer, setViewer] = useState<string>()
+  const present =
+    session.kind === 'signedIn'
+      ? session.userId
+      : session.kind === 'signedOut' && session.reason === undefined
+        ? undefined
+        : viewer
+  if (present !== viewer) setViewer(present)
+  return present
+}

@@ -1,0 +1,50 @@
+import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
+import { bookedOf } from './cancel-preview.js'
+import type { Counts } from './samples.js'
+
+/** How often an event is read again at most while its counts change, ms. */
+const REFRESH_MS = 60_000
+/** The same if its state has changed, for example because somebody else has paused the sale, ms. */
+const REFRESH_STATE_MS = 5000
+
+/** The event with what its stream has sent since it was read. */
+export function liveEvent(event: TicketedEvent, status: LiveStatus | undefined): TicketedEvent {
+  if (status === undefined || Date.parse(status.serverTime) <= Date.parse(event.serverTime))
+    return event
+  // Tickets are withheld only while somebody is on the waiting list.
+  const withheldTickets = status.waitingListCount === 0 ? 0 : event.withheldTickets
+  return { ...event, ...status, withheldTickets }
+}
+
+/** One point in time for the chart. @param event as `liveEvent` returns it */
+export function countsOf(event: TicketedEvent, changeNo: number): Counts {
+  const { serverTime, waitingListCount } = event
+  return {
+    atMs: Date.parse(serverTime),
+    changeNo,
+    booked: bookedOf(event),
+    waiting: waitingListCount,
+  }
+}
+
+/** What was known when an event was last read. */
+export interface LastRead {
+  atMs: number
+  /** Undefined before the first update of the stream. */
+  changeNo: number | undefined
+  state: TicketedEvent['state']
+}
+
+/**
+ * Whether to read an event again. Its stream does not send its size, its settings and the withheld
+ * tickets, and requests are limited.
+ */
+export function isRefreshDue(
+  read: LastRead,
+  { state, changeNo }: Omit<LastRead, 'atMs'>,
+  nowMs: number,
+): boolean {
+  const ageMs = nowMs - read.atMs
+  if (state !== read.state) return ageMs >= REFRESH_STATE_MS
+  return changeNo !== read.changeNo && ageMs >= REFRESH_MS
+}

@@ -1,0 +1,234 @@
+import { hasCode } from '@ticket-line/client'
+import { useEffect, useState } from 'preact/hooks'
+import { client } from '../api.js'
+import { announce } from '../ui/index.js'
+import { useAction } from '../use-action.js'
+import { FormFailure, formErrorsOf } from './create-event.js'
+import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
+import {
+  type Conflict,
+  type EventForm,
+  FIELD_LABELS,
+  formOf,
+  isChanged,
+  mergeForms,
+  patchOf,
+  wordsOf,
+} from './event-form.js'
+import { capacityNote } from './sale-text.js'
+import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
+import { visitorTimeZone } from './zoned-time.js'
+
+/** Changes of settings that are not saved yet. */
+export interface SettingsDraft {
+  /** The form before the changes. */
+  base: EventForm
+  form: EventForm
+  /** Names the version that the changes are for. */
+  etag: string
+  /** What somebody else changed as well. */
+  conflicts: readonly Conflict[]
+}
+
+/** What the last attempt to save has led to. */
+type Result =
+  | { kind: 'none' }
+  | { kind: 'saved' }
+  /** Somebody else saved other settings meanwhile. Nothing of the draft was saved. */
+  | { kind: 'overtaken' }
+
+/** All settings of an event. */
+export function Settings({
+  event,
+  etag,
+  onDecided,
+  draft,
+  onDraft,
+}: EventViewProps & {
+  draft: SettingsDraft | undefined
+  onDraft: (draft: SettingsDraft | undefined) => void
+}) {
+  const zone = visitorTimeZone()
+  const shown = draft ?? startDraft({ event, etag }, zone)
+  const { base, form, conflicts } = shown
+  const [result, setResult] = useState<Result>({ kind: 'none' })
+  const isDirty = isChanged(base, form)
+  useWarning(isDirty)
+
+  const save = useAction(async () => {
+    setResult({ kind: 'none' })
+    const patch = patchOf(base, form, zone)
+    try {
+      if (Object.keys(patch).length > 0)
+        onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
+      onDraft(undefined)
+      setResult({ kind: 'saved' })
+      announce('The settings are saved.')
+    } catch (error) {
+      if (!hasCode(error, 'version_mismatch')) throw error
+      onDraft(rebaseDraft(shown, await readEvent(event.eventId), zone))
+      setResult({ kind: 'overtaken' })
+    }
+  })
+  const errors = formErrorsOf(save.error)
+  const committed = hasCode(save.error, 'capacity_below_committed')
+    ? save.error.problem.committed
+    : undefined
+
+  function change(part: Partial<EventForm>): void {
+    setResult({ kind: 'none' })
+    const settled = conflicts.filter(({ field }) => !(field in part))
+    onDraft({ ...shown, form: { ...form, ...part }, conflicts: settled })
+  }
+  const props = { form, errors, onChange: change }
+  if (event.state === 'canceled')
+    return <p>The event is canceled. Its settings cannot be changed any more.</p>
+  return (
+    <form
+      onSubmit={(submit) => {
+        submit.preventDefault()
+        void save.run()
+      }}
+    >
+      <fieldset>
+        <legend>
+          <h3>Tickets and sale</h3>
+        </legend>
+        <SaleFields
+          {...props}
+          capacity={<Capacity event={event} form={form} committed={committed} onChange={change} />}
+        />
+      </fieldset>
+      <fieldset>
+        <legend>
+          <h3>Waiting list</h3>
+        </legend>
+        <ListFields {...props} />
+      </fieldset>
+      <fieldset>
+        <legend>
+          <h3>Holds</h3>
+        </legend>
+        <p>A change is for tickets that are held from then on.</p>
+        <HoldFields {...props} />
+      </fieldset>
+      <fieldset>
+        <legend>
+          <h3>Event</h3>
+        </legend>
+        <DetailFields {...props} />
+      </fieldset>
+      <div class="save-bar">
+        {result.kind === 'overtaken' && <Overtaken conflicts={conflicts} onChange={change} />}
+        <FormFailure error={save.error} errors={errors} />
+        {result.kind === 'saved' && !isDirty && <p>The settings are saved.</p>}
+        <p class="actions">
+          <button type="submit" aria-busy={save.isRunning} disabled={save.isRunning || !isDirty}>
+            Save
+          </button>
+          <button
+            type="button"
+            class="secondary outline"
+            disabled={save.isRunning || !isDirty}
+            onClick={() => {
+              save.reset()
+              setResult({ kind: 'none' })
+              onDraft(undefined)
+            }}
+          >
+            Undo my changes
+          </button>
+        </p>
+      </div>
+    </form>
+  )
+}
+
+/** What the number in the form will do, and whether a smaller event is meant. */
+function Capacity({
+  event,
+  form,
+  committed,
+  onChange,
+}: {
+  event: TaggedEvent['event']
+  form: EventForm
+  committed: number | undefined
+  onChange: (change: Partial<EventForm>) => void
+}) {
+  const wanted = form.totalTickets.trim() === '' ? Number.NaN : Number(form.totalTickets)
+  const note = capacityNote(event, wanted, committed)
+  if (note.kind === 'same') return null
+  return (
+    <>
+      <p role="status">{note.text}</p>
+      {(note.kind === 'needs_shrink' || form.shrink) && (
+        <label>
+          <input
+            type="checkbox"
+            checked={form.shrink}
+            onChange={({ currentTarget }) => onChange({ shrink: currentTarget.checked })}
+          />
+          {FIELD_LABELS.shrink}
+        </label>
+      )}
+    </>
+  )
+}
+
+function Overtaken({
+  conflicts,
+  onChange,
+}: {
+  conflicts: readonly Conflict[]
+  onChange: (change: Partial<EventForm>) => void
+}) {
+  return (
+    <div class="failure" role="alert">
+      <p>
+        Somebody else has changed the settings since you opened them, so nothing was saved. The form
+        shows their changes and yours. Check it, and save again.
+      </p>
+      {conflicts.length > 0 && (
+        <>
+          <p>You both changed:</p>
+          <ul>
+            {conflicts.map(({ field, theirs }) => (
+              <li key={field}>
+                {FIELD_LABELS[field]}: they chose {wordsOf(theirs)}.{' '}
+                <button
+                  type="button"
+                  class="secondary outline small"
+                  onClick={() => onChange({ [field]: theirs })}
+                >
+                  Take {wordsOf(theirs)}
+                </button>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </div>
+  )
+}
+
+function startDraft({ event, etag }: TaggedEvent, zone: string): SettingsDraft {
+  const base = formOf(event, zone)
+  return { base, form: base, etag, conflicts: [] }
+}
+
+/** Brings a draft up to date with settings that somebody else saved. */
+function rebaseDraft(draft: SettingsDraft, tagged: TaggedEvent, zone: string): SettingsDraft {
+  const base = formOf(tagged.event, zone)
+  return { base, etag: tagged.etag, ...mergeForms(draft.base, draft.form, base) }
+}
+
+/** Asks before the page is closed while changes are not saved. */
+function useWarning(isDirty: boolean): void {
+  useEffect(() => {
+    if (!isDirty) return
+    const warn = (event: Event): void => event.preventDefault()
+    addEventListener('beforeunload', warn)
+    return () => removeEventListener('beforeunload', warn)
+  }, [isDirty])
+}
