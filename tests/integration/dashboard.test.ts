@@ -152,8 +152,10 @@ describe('the dashboard', () => {
       status: 'completed',
       job: {
         name: '1 command: 1 booked',
-        data: { event: `Late show (${eventId})`, asked: ['boss: book a ticket'] },
-        returnValue: { answered: [`boss: booked, ${eventId}-1`] },
+        data: {
+          event: `Late show (${eventId})`,
+          commands: [`boss: book a ticket → booked, ${eventId}-1`],
+        },
       },
     })
     expect(JSON.stringify(body)).not.toContain(token)

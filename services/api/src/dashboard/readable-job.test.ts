@@ -16,9 +16,9 @@ function describeJob(commands: CommandRequest[], outcomes?: Omit<Outcome, 'decid
   return readableJob({ data, returnvalue }, nameOf)
 }
 
-const askedOf = (command: CommandRequest) => describeJob([command])?.data.asked[0]
+const askedOf = (command: CommandRequest) => describeJob([command])?.data.commands[0]
 const answerOf = (command: CommandRequest, outcome: Omit<Outcome, 'decidedAtMs'>) =>
-  describeJob([command], [outcome])?.returnvalue?.answered[0]
+  describeJob([command], [outcome])?.data.commands[0]?.split(' → ')[1]
 
 describe('a job on the dashboard', () => {
   it('says who asked for what, and what the answers were', () => {
@@ -38,16 +38,13 @@ describe('a job on the dashboard', () => {
       data: {
         event: 'Late show (1001)',
         accepted: '2030-01-31T18:00:00.000Z',
-        asked: ['ada: book a ticket', 'bea: book a ticket', 'cai: cancel 1001-3'],
-      },
-      returnvalue: {
-        decided: '2030-01-31T18:00:00.250Z',
-        answered: [
-          'ada: booked, 1001-7',
-          'bea: on the waiting list, position 17',
-          'cai: booking canceled, 1001-3, the ticket went to dan',
+        commands: [
+          'ada: book a ticket → booked, 1001-7',
+          'bea: book a ticket → waiting list, position 17',
+          'cai: cancel 1001-3 → booking canceled, 1001-3, the ticket went to dan',
         ],
       },
+      returnvalue: { decided: '2030-01-31T18:00:00.250Z' },
     })
   })
 
@@ -79,18 +76,16 @@ describe('a job on the dashboard', () => {
     )
     const settle = { ...base, type: 'settle', userId: '', caller: '' } as const
     expect(askedOf(settle)).toBe('the system: apply what has come due')
-    expect(answerOf(settle, { outcome: 'settled' })).toBe('the system: applied')
+    expect(answerOf(settle, { outcome: 'settled' })).toBe('applied')
   })
 
   it('describes holds and refusals', () => {
     const book = { ...base, type: 'book' } as const
     const expiresAtMs = acceptedAtMs + 60_000
     expect(answerOf(book, { outcome: 'held', bookingId: '1001-7', expiresAtMs })).toBe(
-      'ada: held, 1001-7, until 2030-01-31T18:01:00.000Z',
+      'held, 1001-7, until 2030-01-31T18:01:00.000Z',
     )
-    expect(answerOf(book, { outcome: 'sales_paused' })).toBe(
-      'ada: refused, because the sale is paused',
-    )
+    expect(answerOf(book, { outcome: 'sales_paused' })).toBe('refused, because the sale is paused')
   })
 
   it('names the event of each command if a line is shared', () => {
@@ -99,7 +94,7 @@ describe('a job on the dashboard', () => {
       { ...base, type: 'book', eventId: 5 },
     ])
     expect(job?.data).not.toHaveProperty('event')
-    expect(job?.data.asked).toEqual([
+    expect(job?.data.commands).toEqual([
       'ada: book a ticket, event Late show (1001)',
       'ada: book a ticket, event 5',
     ])

@@ -17,11 +17,11 @@ export interface ReadableJob {
     /** Absent if the job has commands of several events, which then name theirs. */
     event?: string
     accepted: string
-    /** One sentence for each command. */
-    asked: string[]
+    /** What each command asks for and, once the job is completed, its answer. */
+    commands: string[]
   }
   /** Undefined until the job is completed. */
-  returnvalue: { decided: string; answered: string[] } | undefined
+  returnvalue: { decided: string } | undefined
 }
 
 /** The members of BullMQ's job that hold what was asked and answered. */
@@ -56,17 +56,14 @@ export function readableJob(
     data: {
       ...(isOfOneEvent && { event: eventOf(commands[0] as CommandRequest) }),
       accepted: isoOf(payload.acceptedAtMs),
-      asked: commands.map(
-        (command) =>
-          `${whoOf(command)}: ${askedOf(command)}${senderOf(command)}${aboutEvent(command)}`,
-      ),
+      commands: commands.map((command, index) => {
+        const asked = `${whoOf(command)}: ${askedOf(command)}${senderOf(command)}`
+        const outcome = outcomes?.[index]
+        return `${asked}${aboutEvent(command)}${outcome === undefined ? '' : ` → ${answerOf(outcome)}`}`
+      }),
     },
     returnvalue: outcomes && {
       decided: isoOf(Math.max(...outcomes.map(({ decidedAtMs }) => decidedAtMs))),
-      answered: outcomes.map((outcome, index) => {
-        const command = commands[index] as CommandRequest
-        return `${whoOf(command)}: ${answerOf(outcome)}${aboutEvent(command)}`
-      }),
     },
   }
 }
@@ -130,7 +127,7 @@ function askedOf(command: CommandRequest): string {
 const ANSWERS: Record<OutcomeKind, string> = {
   booked: 'booked',
   held: 'held',
-  waiting: 'on the waiting list',
+  waiting: 'waiting list',
   confirmed: 'hold confirmed',
   extended: 'hold extended',
   canceled: 'booking canceled',
