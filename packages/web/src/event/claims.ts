@@ -117,20 +117,21 @@ export function learnRefusal(
 }
 
 /**
- * Takes over what `GET /me/bookings` says about the last claim that has ended.
+ * Takes over what `GET /me/bookings` says about the last claim, if it expired or ended with the
+ * event. If it was canceled, the user knows that already.
  *
- * @param bookings the latest first
+ * @param bookings those that have ended, the latest first
  */
 export function learnEnded(
   claims: Claims,
   eventId: number,
   bookings: readonly MyBooking[],
 ): Claims {
-  const last = bookings.find((booking) => booking.eventId === eventId && booking.ended !== null)
-  if (last === undefined || claims.ended !== undefined || claims.now?.standing !== 'none')
-    return claims
-  const { bookingId, offered, ended, since } = last
-  const expired = ended === 'expired'
+  if (claims.ended !== undefined || claims.now?.standing !== 'none') return claims
+  const last = bookings.find((booking) => booking.eventId === eventId)
+  if (last === undefined || last.ended === 'canceled') return claims
+  const { bookingId, offered, since } = last
+  const expired = last.ended === 'expired'
   const was = bookingId === null ? 'waiting' : expired || offered ? 'held' : 'booked'
   const how = expired ? 'expired' : 'canceled'
   return { ...claims, ended: { was, how, bookingId, offered, atMs: Date.parse(since) } }
@@ -139,9 +140,7 @@ export function learnEnded(
 /** @param how what ended the claim before, if the page knows it */
 function change(claims: Claims, now: Claim, asOfMs: number, how?: EndedClaim['how']): Claims {
   const { now: last } = claims
-  // Known is only where the user is now.
-  if (last === undefined) return { ...claims, now, asOfMs }
-  if (isSame(last, now)) return { ...claims, now, asOfMs }
+  if (last === undefined || isSame(last, now)) return { ...claims, now, asOfMs }
   if (now.standing !== 'none') return { now, before: last, ended: undefined, asOfMs }
   if (last.standing === 'none') return { ...claims, now, asOfMs }
   const { standing: was, bookingId, offered, expiresAt } = last

@@ -11,7 +11,7 @@ import {
   NOW_MS,
   statusOf,
 } from './testing.js'
-import { type EventView, nextChangeMs, viewOf } from './view.js'
+import { type EventView, nextChangeMs, tabTitleOf, viewOf } from './view.js'
 
 const show = (facts: Parameters<typeof factsOf>[0] = {}): EventView =>
   viewOf(factsOf(facts), format)
@@ -673,5 +673,14 @@ describe('the next change by time', () => {
     expect(
       nextChangeMs({ ...factsOf(), event: { kind: 'loaded', event: eventOf() } }),
     ).toBeUndefined()
+  })
+})
+
+describe('the title of the tab', () => {
+  it('shows what happens to somebody who looks at another tab', () => {
+    const waiting = show({ claims: having({ standing: 'waiting', position: 17 }) })
+    expect(tabTitleOf(waiting, 'Concert')).toBe('You are 17th on the waiting list – Concert')
+    expect(tabTitleOf(show(), 'Concert')).toBe('Tickets are on sale – Concert')
+    expect(tabTitleOf({ ...show(), kind: 'loading' }, 'Concert')).toBe('Concert')
   })
 })

@@ -139,6 +139,13 @@ export function viewOf(facts: Facts, format: Format): EventView {
   }
 }
 
+/** Title of the tab, so that somebody who waits in another tab sees what happens. */
+export function tabTitleOf({ kind, heading }: EventView, name: string): string {
+  if (kind === 'loading') return name
+  // The number of tickets changes too often.
+  return `${kind === 'open' ? 'Tickets are on sale' : heading} – ${name}`
+}
+
 /**
  * When the page shows something else although nothing arrives, ms since 1970 by the server's clock;
  * undefined if it does not.
@@ -168,7 +175,8 @@ const FAILED: EventView = {
   text: [],
   buttons: [],
 }
-const UNKNOWN: EventView = {
+/** The page of an address that belongs to no event. */
+export const UNKNOWN: EventView = {
   kind: 'unknown_event',
   tone: 'bad',
   heading: 'There is no such event',

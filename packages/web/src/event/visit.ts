@@ -38,7 +38,13 @@ export type VisitStep =
   /** The stream said what the user has. */
   | { kind: 'standing'; userId: string; claim: Claim; nowMs: number }
   /** `GET /me/bookings` said what the user had. */
-  | { kind: 'past'; eventId: number; bookings: readonly components['schemas']['MyBooking'][] }
+  | {
+      kind: 'past'
+      userId: string
+      eventId: number
+      /** Those that have ended, the latest first. */
+      bookings: readonly components['schemas']['MyBooking'][]
+    }
   /** A command was sent, for the first time or again. */
   | { kind: 'sent'; command: SentCommand }
   | { kind: 'slow' }
@@ -58,6 +64,7 @@ export function visitAfter(visit: Visit, step: VisitStep): Visit {
       return { ...visit, claims: learnStanding(claims, step.claim, step.nowMs, isCanceling) }
     }
     case 'past':
+      if (step.userId !== visit.userId) return visit
       return { ...visit, claims: learnEnded(claims, step.eventId, step.bookings) }
     case 'sent':
       return { ...visit, command: { kind: 'sending', command: step.command, isSlow: false } }

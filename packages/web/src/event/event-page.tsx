@@ -1,0 +1,132 @@
+import { dataOf, hasCode } from '@ticket-line/client'
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import { client, withSession } from '../api.js'
+import { serverClock } from '../clock.js'
+import { format } from '../format.js'
+import { useSession } from '../session/index.js'
+import { announce, Failure, Page, SignIn } from '../ui/index.js'
+import { type Live, useLive } from '../use-live.js'
+import { EventDetails } from './event-details.js'
+import { SituationView } from './situation.js'
+import { TicketBar } from './ticket-bar.js'
+import { useEvent } from './use-event.js'
+import { type CurrentVisit, useVisit } from './use-visit.js'
+import { type Deed, type Facts, nextChangeMs, tabTitleOf, viewOf } from './view.js'
+
+/** The page of an event: what is left, what the visitor has, and what they can do. */
+export function EventPage({ eventId }: { eventId: number }) {
+  const session = useSession()
+  const live = useLive(eventId)
+  const { loaded, error, reload } = useEvent(eventId, live)
+  const visit = useVisit(eventId, live)
+  const facts: Facts = {
+    event: loaded,
+    status: live.status,
+    connection: live.connection,
+    limitedUntilMs: useLimitedUntil(live),
+    isOnline: useIsOnline(),
+    session,
+    claims: visit.claims,
+    command: visit.command,
+    nowMs: serverClock.nowMs(),
+  }
+  useRenderAt(nextChangeMs(facts))
+  usePast(facts, eventId, visit)
+  useReloadAfterRefusal(visit, reload)
+
+  const view = viewOf(facts, format)
+  const event = loaded.kind === 'loaded' ? loaded.event : undefined
+  const name = event?.name ?? `Event ${eventId}`
+  const tabTitle = tabTitleOf(view, name)
+  // `Page` sets the name alone.
+  useEffect(() => {
+    document.title = tabTitle
+  }, [tabTitle, name])
+
+  function act(deed: Deed): void {
+    if (deed === 'repeat') visit.repeat()
+    else visit.send(deed)
+  }
+
+  return (
+    <Page title={name}>
+      {event !== undefined && <EventDetails event={event} />}
+      {view.tickets !== undefined && <TicketBar tickets={view.tickets} />}
+      {view.connection !== undefined && <ConnectionNote text={view.connection} />}
+      <SituationView view={view} onAct={act} />
+      {view.kind === 'failed' && <Failure error={error} retry={reload} />}
+      {view.signIn !== undefined && <SignIn reason={view.signIn} />}
+    </Page>
+  )
+}
+
+function ConnectionNote({ text }: { text: string }) {
+  useEffect(() => announce(text), [text])
+  return <p class="connection">{text}</p>
+}
+
+/** Renders the component again at a time of the server's clock. */
+function useRenderAt(atMs: number | undefined): void {
+  const [, setCount] = useState(0)
+  useEffect(() => {
+    if (atMs === undefined) return
+    const leftMs = Math.min(Math.max(0, atMs - serverClock.nowMs()), LONGEST_TIMER_MS)
+    const timer = setTimeout(() => setCount((count) => count + 1), leftMs)
+    return () => clearTimeout(timer)
+  })
+}
+
+/** Browsers start timers that are longer than 2^31 ms at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+function useIsOnline(): boolean {
+  const [isOnline, setOnline] = useState(navigator.onLine)
+  useEffect(() => {
+    const update = (): void => setOnline(navigator.onLine)
+    addEventListener('online', update)
+    addEventListener('offline', update)
+    return () => {
+      removeEventListener('online', update)
+      removeEventListener('offline', update)
+    }
+  }, [])
+  return isOnline
+}
+
+/** Until when the API refuses new streams, by the server's clock. */
+function useLimitedUntil({ error }: Live): number | undefined {
+  return useMemo(() => {
+    if (!hasCode(error, 'rate_limited') || error.retryAfterSeconds === undefined) return undefined
+    return serverClock.nowMs() + error.retryAfterSeconds * 1000
+  }, [error])
+}
+
+/**
+ * Finds out what the user had, if it may have ended while the page was closed: a hold, or the event.
+ * Asks once, because requests are scarce.
+ */
+function usePast({ event, claims }: Facts, eventId: number, { userId, learn }: CurrentVisit): void {
+  const [askedFor, setAskedFor] = useState<string>()
+  const isKnown = event.kind === 'loaded' && claims.now !== undefined
+  useEffect(() => {
+    if (!isKnown || userId === undefined || userId === askedFor) return
+    setAskedFor(userId)
+    const { state, holdSeconds, offerSeconds } = event.event
+    const hasDeadlines = holdSeconds !== null || offerSeconds !== null
+    if (claims.now?.standing !== 'none' || !(hasDeadlines || state === 'canceled')) return
+    const query = { standing: ['ended' as const], limit: 100 }
+    withSession(() => dataOf(client.api.GET('/me/bookings', { params: { query } }))).then(
+      ({ bookings }) => learn({ kind: 'past', userId, eventId, bookings }),
+      // The page then says less, and nothing wrong.
+      () => undefined,
+    )
+  }, [isKnown, userId])
+}
+
+/** If a booking was too early, the opening time has been changed since the event was loaded. */
+function useReloadAfterRefusal({ command }: CurrentVisit, reload: () => void): void {
+  const isTooEarly = command.kind === 'failed' && command.failure.code === 'sales_not_open'
+  useEffect(() => {
+    if (isTooEarly) reload()
+  }, [isTooEarly])
+}

@@ -1,0 +1,52 @@
+import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
+import { isOutdated, latestOf } from './sale.js'
+
+/** Pages of one event load it again within this time, so that they do not all do it at once, ms. */
+const SPREAD_MS = 10_000
+/** Least time between two loads, ms. A visitor may send 100 requests in 15 minutes. */
+const LEAST_INTERVAL_MS = 60_000
+
+/** An update of the stream. */
+export interface SeenStatus {
+  status: LiveStatus
+  changeNo: number
+}
+
+/**
+ * Whether the settings of an event may have changed since it was loaded. The stream has only counts
+ * and the state. So the page concludes it from a state that does not match the settings, from a
+ * change that moved no ticket while nothing is sold, and from more new tickets than come back at
+ * once.
+ */
+export function mayHaveChanged(
+  event: TicketedEvent,
+  before: SeenStatus | undefined,
+  now: SeenStatus,
+): boolean {
+  if (isOutdated(event, now.status)) return true
+  if (before === undefined || latestOf(event, now.status) !== now.status) return false
+  if (before.changeNo === now.changeNo) return false
+  const [was, is] = [before.status, now.status]
+  const isSelling = is.state === 'open'
+  const moved =
+    was.availableTickets !== is.availableTickets ||
+    was.heldTickets !== is.heldTickets ||
+    was.waitingListCount !== is.waitingListCount
+  if (!moved) return !isSelling && was.state === is.state
+  return is.availableTickets + is.heldTickets > was.availableTickets + was.heldTickets + 1
+}
+
+/**
+ * When to load the event again, ms from now.
+ *
+ * @param sinceLoadMs how long ago it was loaded
+ * @param random 0 to 1
+ */
+export function reloadDelayMs(sinceLoadMs: number, random: number): number {
+  return Math.max(0, LEAST_INTERVAL_MS - sinceLoadMs) + random * SPREAD_MS
+}
+
+/** Whether a visitor who comes back to the page gets the event anew. */
+export function isStale(sinceLoadMs: number): boolean {
+  return sinceLoadMs >= LEAST_INTERVAL_MS
+}

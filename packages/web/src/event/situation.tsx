@@ -1,0 +1,122 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { announce, Countdown, Dialog } from '../ui/index.js'
+import type { Button, Deed, EventView } from './view.js'
+
+/** Least time between two announcements of a position, ms. */
+const POSITION_EVERY_MS = 30_000
+
+export interface SituationViewProps {
+  view: EventView
+  /** Called when the visitor has pressed a button, and said yes to its question. */
+  onAct: (deed: Deed) => void
+}
+
+/** Where the visitor is with the event, and the buttons for what they can do. */
+export function SituationView({ view, onAct }: SituationViewProps) {
+  const { kind, tone, heading, text, countdown, notice, buttons } = view
+  const [asked, setAsked] = useState<Deed>()
+  const title = useRef<HTMLHeadingElement>(null)
+  const hasActed = useRef(false)
+  // If the button has gone in the meantime, there is nothing to ask any more.
+  const asking = buttons.find(({ does, isDisabled }) => does === asked && !isDisabled)
+
+  function act(deed: Deed): void {
+    hasActed.current = true
+    setAsked(undefined)
+    onAct(deed)
+  }
+
+  useEffect(() => {
+    // A pressed button disappears. Its focus goes to what it has changed.
+    if (hasActed.current) title.current?.focus()
+    if (kind !== 'sending' && kind !== 'in_line') hasActed.current = false
+  }, [kind])
+  useAnnouncements(view)
+
+  return (
+    <section class="situation" data-kind={kind} data-tone={tone} aria-labelledby="situation">
+      <h2 id="situation" tabIndex={-1} ref={title} aria-busy={isBusy(kind)}>
+        {heading}
+      </h2>
+      {countdown !== undefined && (
+        <p class="countdown">
+          {countdown.label}: <Countdown until={countdown.until} />
+        </p>
+      )}
+      {text.map((paragraph) => (
+        <p key={paragraph}>{paragraph}</p>
+      ))}
+      {notice !== undefined && (
+        <p class="notice" data-tone={notice.tone} role="alert">
+          {notice.text}
+        </p>
+      )}
+      {buttons.length > 0 && (
+        <div class="actions">
+          {buttons.map((button) => (
+            <ActionButton
+              key={button.does}
+              button={button}
+              onPress={() =>
+                button.question === undefined ? act(button.does) : setAsked(button.does)
+              }
+            />
+          ))}
+        </div>
+      )}
+      {asking?.question !== undefined && (
+        <Dialog title={asking.question.title} onClose={() => setAsked(undefined)}>
+          <p>{asking.question.text}</p>
+          <footer class="actions">
+            <button type="button" class="secondary" onClick={() => setAsked(undefined)}>
+              {asking.question.no}
+            </button>
+            <button type="button" onClick={() => act(asking.does)}>
+              {asking.question.yes}
+            </button>
+          </footer>
+        </Dialog>
+      )}
+    </section>
+  )
+}
+
+function isBusy(kind: EventView['kind']): boolean {
+  return kind === 'loading' || kind === 'sending' || kind === 'in_line'
+}
+
+function ActionButton({ button, onPress }: { button: Button; onPress: () => void }) {
+  const { label, isPrimary, isDisabled } = button
+  return (
+    <button
+      type="button"
+      class={isPrimary ? undefined : 'secondary outline'}
+      disabled={isDisabled}
+      onClick={onPress}
+    >
+      {label}
+    </button>
+  )
+}
+
+/** Tells users of screen readers about another situation at once, and about a position sometimes. */
+function useAnnouncements({ kind, heading, text }: EventView): void {
+  const saidAtMs = useRef(Number.NEGATIVE_INFINITY)
+  const isFirst = useRef(true)
+  const say = (words: string): void => {
+    saidAtMs.current = performance.now()
+    announce(words)
+  }
+  const first = text[0] ?? ''
+  useEffect(() => {
+    // The page itself is read first.
+    if (!isFirst.current) say(`${heading}. ${first}`)
+    if (kind !== 'loading') isFirst.current = false
+  }, [kind])
+  useEffect(() => {
+    if (kind !== 'waiting') return
+    const inMs = Math.max(0, saidAtMs.current + POSITION_EVERY_MS - performance.now())
+    const timer = setTimeout(() => say(heading), inMs)
+    return () => clearTimeout(timer)
+  }, [heading])
+}
