@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { dataOf, hasCode } from '@ticket-line/client'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type components, hasCode, type TicketLine } from '@ticket-line/client'
 import { signToken } from '../stack/client.ts'
 import { buy, createClients, inParallel, readLists } from './buyers.ts'
 import type { HerdOptions } from './options.ts'
@@ -33,8 +34,7 @@ export async function herd(options: HerdOptions & HerdTarget): Promise<Report> {
   const clients = createClients(options.baseUrls, options.connections)
   const staff = clients.withToken(organizer)
   try {
-    const body = { eventId, totalTickets: options.tickets }
-    await expectCreated(dataOf(staff.api.POST('/initialize', { body })))
+    await openEvent(staff, { eventId, totalTickets: options.tickets }, options)
     const booking = createProgress('booking', users.length, progressTo)
     const startedAt = performance.now()
     const purchases = await inParallel(users, options.connections, async (userId) => {
@@ -108,8 +108,23 @@ export async function createPeople({
   }
 }
 
+/** Creates the event with a name, says where its page is, and leaves time to open that. */
+export async function openEvent(
+  staff: TicketLine,
+  event: components['schemas']['NewEvent'],
+  { buyers, baseUrls, startAfterS, progressTo }: HerdOptions & HerdTarget,
+): Promise<void> {
+  const name = `Rush of ${buyers.toLocaleString('en')} for ${event.totalTickets.toLocaleString('en')} tickets`
+  await expectCreated(staff.createEvent({ ...event, name }))
+  const page = `${baseUrls[0]}/e/${event.eventId}`
+  progressTo?.write(
+    `Watch it at ${page}${startAfterS === 0 ? '' : `. It starts in ${startAfterS} s`}\n`,
+  )
+  await sleep(startAfterS * 1000)
+}
+
 /** Explains why an event could not be created. */
-export async function expectCreated(call: Promise<unknown>): Promise<void> {
+async function expectCreated(call: Promise<unknown>): Promise<void> {
   try {
     await call
   } catch (error) {

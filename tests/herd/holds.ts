@@ -9,7 +9,7 @@ import {
   readBookings,
   readWaitingList,
 } from './buyers.ts'
-import { createPeople, expectCreated, type HerdTarget, percentile, round } from './herd.ts'
+import { createPeople, type HerdTarget, openEvent, percentile, round } from './herd.ts'
 import type { HerdOptions } from './options.ts'
 import { createProgress } from './progress.ts'
 import {
@@ -52,14 +52,8 @@ export async function herdWithHolds(
   /** Holds that were confirmed, or seen in a buyer who never confirms. */
   const seen = new Set<string>()
   try {
-    await expectCreated(
-      staff.createEvent({
-        eventId,
-        totalTickets: tickets,
-        holdSeconds: HOLD_SECONDS,
-        offerSeconds: HOLD_SECONDS,
-      }),
-    )
+    const holds = { holdSeconds: HOLD_SECONDS, offerSeconds: HOLD_SECONDS }
+    await openEvent(staff, { eventId, totalTickets: tickets, ...holds }, options)
     const booking = createProgress('booking', users.length, progressTo)
     const confirming = createProgress('confirm', Math.min(tickets, confirms.size), progressTo)
     const startedAt = performance.now()

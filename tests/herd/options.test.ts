@@ -10,6 +10,11 @@ describe('the options of npm run herd', () => {
     expect(readOptions(['--holds', '--tickets', '7'])).toMatchObject({ tickets: 7, holds: true })
   })
 
+  it('leaves time to open the page of the event with --start-after', () => {
+    expect(readOptions([])).toMatchObject({ startAfterS: 0 })
+    expect(readOptions(['--start-after', '10'])).toMatchObject({ startAfterS: 10 })
+  })
+
   it.each([
     ['--holds with cancellations', ['--holds', '--cancel', '5'], '--cancel cannot be used'],
     ['a number of buyers that is none', ['--buyers', 'many'], '--buyers must be a whole number'],
@@ -20,7 +25,16 @@ describe('the options of npm run herd', () => {
 
   it('explains every option in the help text', () => {
     expect(readOptions(['--help'])).toBe('help')
-    for (const option of ['buyers', 'tickets', 'cancel', 'async', 'holds', 'apis', 'json'])
+    for (const option of [
+      'buyers',
+      'tickets',
+      'cancel',
+      'async',
+      'holds',
+      'start-after',
+      'apis',
+      'json',
+    ])
       expect(usage).toContain(`--${option}`)
   })
 })

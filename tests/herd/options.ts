@@ -10,6 +10,8 @@ export interface HerdOptions {
   async: boolean
   /** Use an event with holds and offers, which every third buyer never confirms. */
   holds: boolean
+  /** Time between the printed address of the page and the first booking. */
+  startAfterS: number
   /** Print the report as JSON and nothing else. */
   json: boolean
   /** Processes to start. Ignored if BASE_URL is set. */
@@ -24,7 +26,7 @@ every promise that shows in the answers and in the lists of the event.
 
 It starts its own system, or uses the one at BASE_URL. If BASE_URL has several addresses, separated by
 commas, they get requests in turn. Tokens are signed with JWT_SECRET, or with the secret that npm start
-keeps in .data/.
+keeps in .data/. The page at the address that it prints shows the event live.
 
   --buyers N       default 5000        --connections N  default 128
   --tickets N      default 500         --cancel N       bookings to cancel, default 50
@@ -32,6 +34,7 @@ keeps in .data/.
   --holds          tickets are held for 5 s and offered to the waiting list for 5 s; every third buyer
                    never confirms; ends when all tickets are confirmed. Also checks every row of the
                    event. A system at BASE_URL needs DATABASE_URL for that. Not with --cancel
+  --start-after N  seconds between the printed address and the first booking, default 0
   --apis N         --workers N         processes to start, default 1 each
   --json           print the report as JSON`
 
@@ -48,6 +51,7 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
       cancel: number,
       apis: number,
       workers: number,
+      'start-after': number,
       async: flag,
       holds: flag,
       json: flag,
@@ -66,6 +70,7 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
     cancel: Math.min(whole('cancel', values.cancel, 50, 0), tickets, buyers),
     async: values.async,
     holds: values.holds,
+    startAfterS: whole('start-after', values['start-after'], 0, 0),
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),
     workers: whole('workers', values.workers, 1, 1),
