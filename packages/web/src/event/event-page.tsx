@@ -1,4 +1,4 @@
-import { dataOf, hasCode } from '@ticket-line/client'
+import { type Connection, dataOf, hasCode } from '@ticket-line/client'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { client, withSession } from '../api.js'
 import { serverClock } from '../clock.js'
@@ -22,7 +22,7 @@ export function EventPage({ eventId }: { eventId: number }) {
   const facts: Facts = {
     event: loaded,
     status: live.status,
-    connection: live.connection,
+    connection: useLasting(live.connection),
     limitedUntilMs: useLimitedUntil(live),
     isOnline: useIsOnline(),
     session,
@@ -92,6 +92,23 @@ function useIsOnline(): boolean {
   }, [])
   return isOnline
 }
+
+/**
+ * The connection, but a short interruption does not count. The API ends each stream when its token
+ * expires, or when a process stops, and the next one begins a few seconds later.
+ */
+function useLasting(connection: Connection['kind']): Connection['kind'] {
+  const [isLost, setLost] = useState(false)
+  useEffect(() => {
+    if (connection === 'live') setLost(false)
+    if (connection !== 'lost') return
+    const timer = setTimeout(() => setLost(true), LOST_AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [connection])
+  return connection === 'lost' && !isLost ? 'connecting' : connection
+}
+
+const LOST_AFTER_MS = 6000
 
 /** Until when the API refuses new streams, by the server's clock. */
 function useLimitedUntil({ error }: Live): number | undefined {

@@ -65,7 +65,7 @@ const REFUSALS: Partial<Record<FailedCommand['failure']['code'], Refusal>> = {
     kinds: ['paused'],
   },
   sales_closed: {
-    text: 'The sale closed before your request arrived. Nothing was booked.',
+    text: 'The sale ended before your request arrived. Nothing was booked.',
     kinds: ['closed'],
   },
   sold_out: { text: 'Somebody was faster. The last ticket is gone.', kinds: ['sold_out'] },

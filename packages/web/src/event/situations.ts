@@ -58,10 +58,10 @@ export function booked({ bookingId }: Claim, { claims: { before } }: Known): Sit
   const text = []
   if (before?.standing === 'waiting') text.push(CAME_BACK)
   if (bookingId !== null) text.push(`The number of your booking is ${bookingId}.`)
-  const cancel = secondary('cancel', 'Cancel my booking', {
-    title: 'Cancel your booking?',
-    text: 'Somebody else gets your ticket. You cannot take this back.',
-    yes: 'Cancel my booking',
+  const cancel = secondary('cancel', 'Cancel my ticket', {
+    title: 'Cancel your ticket?',
+    text: 'Somebody else gets it. You cannot take this back.',
+    yes: 'Yes, cancel it',
     no: 'Keep my ticket',
   })
   return { kind: 'booked', tone: 'good', heading: 'You have a ticket', text, buttons: [cancel] }
@@ -75,7 +75,7 @@ export function held(claim: Claim, { event, nowMs, words }: Known): Situation {
   const release = secondary('cancel', offered ? 'Decline the ticket' : 'Give the ticket back', {
     title: offered ? 'Decline the ticket?' : 'Give the ticket back?',
     text: 'Somebody else gets it. You cannot take this back.',
-    yes: offered ? 'Decline it' : 'Give it back',
+    yes: offered ? 'Yes, decline it' : 'Yes, give it back',
     no: 'Keep it',
   })
   const buttons = isByStaff ? [release] : [primary('confirm', 'Confirm'), release]
@@ -118,7 +118,7 @@ export function waiting({ position }: Claim, known: Known): Situation {
   const leave = secondary('cancel', 'Leave the waiting list', {
     title: 'Leave the waiting list?',
     text: 'You lose your place. If you join again, you begin at the end.',
-    yes: 'Leave the list',
+    yes: 'Yes, leave the list',
     no: 'Keep my place',
   })
   return {
@@ -135,7 +135,7 @@ function futureOfList(known: Known): string {
   const { state, event } = known
   if (state === 'scheduled') return 'The list moves once the sale is open.'
   if (state === 'paused') return 'The sale is paused. The list moves again when the sale goes on.'
-  if (state === 'closed') return 'The sale has closed, so the list does not move any more.'
+  if (state === 'closed') return 'The sale has ended, so the list does not move any more.'
   if (event.promotion === 'off')
     return 'At the moment, tickets that come back are not given out. The order of the list stays.'
   return promise(known)
@@ -178,8 +178,8 @@ export function saleSituation(known: Known): Situation {
       }
     case 'closed': {
       const isKnown = closesAt !== null && Date.parse(closesAt) <= nowMs
-      const text = isKnown ? `It closed ${words.when(closesAt)}.` : 'Nothing is sold any more.'
-      const heading = 'The sale has closed'
+      const text = isKnown ? `It ended ${words.when(closesAt)}.` : 'Nothing is sold any more.'
+      const heading = 'The sale has ended'
       return { kind: 'closed', tone: 'neutral', heading, text: [text], buttons: [] }
     }
     default:
@@ -195,7 +195,7 @@ function openSale(known: Known): Situation {
     return {
       kind: 'open',
       tone: 'good',
-      heading: free === 1 ? 'One ticket is left' : `${words.number(free)} tickets are left`,
+      heading: `${words.plural(free, 'ticket', 'tickets')} left`,
       text: [firstStep(known)],
       buttons: [primary('book', 'Book a ticket')],
     }
@@ -256,8 +256,8 @@ export function endedClaim(ended: EndedClaim, sale: Situation, known: Known): Si
     const doubt = how === 'canceled' ? ['If you did not do this, ask the organizer.'] : []
     return { ...sale, kind: 'claim_ended', heading: ENDED[was][how], text: [...doubt, ...isNow] }
   }
-  const what = offered ? 'Your offer' : 'Your time to confirm'
-  const heading = `${what} ended ${words.when(new Date(atMs).toISOString())}`
+  const what = offered ? 'Your offer expired' : 'Your time to confirm ended'
+  const heading = `${what} ${words.when(new Date(atMs).toISOString())}`
   const expired = { ...sale, kind: 'expired', tone: 'bad', heading } as const
   // A ticket is free only if nobody is on the waiting list, so nobody is overtaken.
   const mayConfirm = event.confirmation === 'holder' && bookingId !== null && tickets.free > 0

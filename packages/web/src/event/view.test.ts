@@ -37,7 +37,7 @@ describe('a visitor without a claim', () => {
     const view = show()
     expect(view).toMatchObject({
       kind: 'open',
-      heading: '42 tickets are left',
+      heading: '42 tickets left',
       text: ['Each person can book one ticket.'],
       tickets: { total: 100, free: 42, booked: 58, held: 0, waiting: 0 },
     })
@@ -50,9 +50,9 @@ describe('a visitor without a claim', () => {
   })
 
   it('sees the numbers of the stream if they are newer than the event', () => {
-    expect(show({ status: statusOf({ availableTickets: 1 }) }).heading).toBe('One ticket is left')
+    expect(show({ status: statusOf({ availableTickets: 1 }) }).heading).toBe('1 ticket left')
     const old = statusOf({ availableTickets: 1, serverTime: inMinutes(-9) })
-    expect(show({ status: old }).heading).toBe('42 tickets are left')
+    expect(show({ status: old }).heading).toBe('42 tickets left')
   })
 
   it('learns before booking that the ticket is held first', () => {
@@ -171,7 +171,7 @@ describe('a visitor without a claim', () => {
 
   it('sees that and when the sale has closed', () => {
     const view = show({ event: { closesAt: inMinutes(-1) } })
-    expect(view).toMatchObject({ kind: 'closed', text: ['It closed at 5:59 PM.'], buttons: [] })
+    expect(view).toMatchObject({ kind: 'closed', text: ['It ended at 5:59 PM.'], buttons: [] })
     const early = show({ status: statusOf({ state: 'closed' }), event: { closesAt: inMinutes(9) } })
     expect(early.text).toEqual(['Nothing is sold any more.'])
   })
@@ -203,7 +203,7 @@ describe('the owner of a booking', () => {
       text: ['The number of your booking is 1001-7.'],
     })
     expect(view.buttons).toMatchObject([
-      { does: 'cancel', label: 'Cancel my booking', question: { no: 'Keep my ticket' } },
+      { does: 'cancel', label: 'Cancel my ticket', question: { no: 'Keep my ticket' } },
     ])
   })
 
@@ -215,7 +215,7 @@ describe('the owner of a booking', () => {
   })
 
   it.each(['scheduled', 'paused', 'closed'] as const)('keeps it while the sale is %s', (state) => {
-    expect(labels(show({ claims, status: statusOf({ state }) }))).toEqual(['Cancel my booking'])
+    expect(labels(show({ claims, status: statusOf({ state }) }))).toEqual(['Cancel my ticket'])
   })
 
   it('learns that it ended with the event', () => {
@@ -239,7 +239,7 @@ describe('the owner of a booking', () => {
     expect(own).toMatchObject({
       kind: 'claim_ended',
       heading: 'Your booking is canceled',
-      text: ['42 tickets are left.', 'Each person can book one ticket.'],
+      text: ['42 tickets left.', 'Each person can book one ticket.'],
     })
     expect(labels(own)).toEqual(['Book a ticket'])
     const other = show({ claims: { ...having({}), ended: { ...ended, how: 'canceled' } } })
@@ -355,7 +355,7 @@ describe('somebody whose hold has expired', () => {
 
   it('learns that an offer ended', () => {
     const view = show({ claims: { ...claims, ended: { ...ended, offered: true } } })
-    expect(view.heading).toBe('Your offer ended at 5:59 PM')
+    expect(view.heading).toBe('Your offer expired at 5:59 PM')
   })
 
   it('cannot confirm late after 24 hours', () => {
@@ -396,7 +396,7 @@ describe('somebody on the waiting list', () => {
 
   it.each([
     ['paused', 'The sale is paused. The list moves again when the sale goes on.'],
-    ['closed', 'The sale has closed, so the list does not move any more.'],
+    ['closed', 'The sale has ended, so the list does not move any more.'],
     ['scheduled', 'The list moves once the sale is open.'],
   ] as const)('learns what happens to the list while the sale is %s', (state, text) => {
     expect(show({ claims, status: statusOf({ state }) }).text[0]).toBe(text)
