@@ -66,7 +66,10 @@ async function runTests({ node, env }, args) {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const code = await runVisible(node, [vitest, 'run', ...reporters, ...args], { cwd: root, env })
     if (!existsSync(report)) return { passed: 0, failed: 1 }
-    const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readText(report))
+    const { numPassedTests, numFailedTests, numFailedTestSuites, testResults } = JSON.parse(
+      readText(report),
+    )
+    tellUntested(testResults)
     // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in
     // the exit code.
     const failed = numFailedTests || numFailedTestSuites || (code === 0 ? 0 : 1)
@@ -74,4 +77,20 @@ async function runTests({ node, env }, args) {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * Says that tests in a browser were skipped, so that nobody takes the run for a complete one.
+ *
+ * @param {{ name: string, assertionResults: { status: string }[] }[]} files
+ */
+function tellUntested(files) {
+  const inBrowser = files.filter(({ name }) => name.startsWith(fromRoot('tests/browser')))
+  const skipped = inBrowser
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === 'skipped' || status === 'pending')
+  if (skipped.length > 0)
+    say(
+      `Not tested: ${skipped.length} tests in tests/browser. They need Chromium or CHROMIUM_PATH.`,
+    )
 }
