@@ -1,0 +1,32 @@
+export interface CheckListProps<Value extends string> {
+  legend: string
+  hint?: string
+  /** The name of the checkboxes in the data of the form. */
+  name: string
+  /** What each checkbox stands for, and the text beside it. */
+  options: Readonly<Record<Value, string>>
+  /** The checkboxes that are checked at first. */
+  checked?: readonly Value[]
+}
+
+/** Checkboxes that belong together. Each shows the word of the API, too. */
+export function CheckList<Value extends string>(props: CheckListProps<Value>) {
+  const { legend, hint, name, options, checked = [] } = props
+  return (
+    <fieldset>
+      <legend>{legend}</legend>
+      {hint !== undefined && <small>{hint}</small>}
+      {(Object.entries(options) as [Value, string][]).map(([value, text]) => (
+        <label key={value}>
+          <input
+            type="checkbox"
+            name={name}
+            value={value}
+            defaultChecked={checked.includes(value)}
+          />
+          {text} <small>({value})</small>
+        </label>
+      ))}
+    </fieldset>
+  )
+}

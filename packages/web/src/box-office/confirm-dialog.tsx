@@ -1,0 +1,38 @@
+import type { ComponentChildren } from 'preact'
+import { Dialog, Failure } from '../ui/index.js'
+import { useAction } from '../use-action.js'
+
+export interface ConfirmDialogProps {
+  title: string
+  /** What will happen. */
+  children: ComponentChildren
+  confirmLabel: string
+  keepLabel: string
+  /** If it throws, the dialog stays open and says why. */
+  onConfirm: () => Promise<void>
+  onClose: () => void
+  /** Words for a refusal; undefined if the usual words for the error fit. */
+  explain?: (error: unknown) => string | undefined
+}
+
+/** Asks before something is done that cannot be undone. */
+export function ConfirmDialog(props: ConfirmDialogProps) {
+  const { title, children, confirmLabel, keepLabel, onConfirm, onClose, explain } = props
+  const { run, isRunning, error } = useAction(onConfirm)
+  const refusal = explain?.(error)
+  return (
+    <Dialog title={title} onClose={onClose}>
+      {children}
+      {refusal !== undefined && <p role="alert">{refusal}</p>}
+      {refusal === undefined && error !== undefined && <Failure error={error} />}
+      <footer>
+        <button type="button" class="secondary" onClick={onClose}>
+          {keepLabel}
+        </button>
+        <button type="button" aria-busy={isRunning} onClick={() => run()}>
+          {confirmLabel}
+        </button>
+      </footer>
+    </Dialog>
+  )
+}
