@@ -1,0 +1,192 @@
+import { dataOf } from '@ticket-line/client'
+import { useState } from 'preact/hooks'
+import { client } from '../../api.js'
+import { useSession } from '../../session/index.js'
+import { announce, Failure, Field } from '../../ui/index.js'
+import { useAction } from '../../use-action.js'
+import { useLoad } from '../../use-load.js'
+import { ConfirmDialog } from '../confirm-dialog.js'
+import { changeOrganizers, MAX_ORGANIZERS, type OrganizersChange } from './organizers.js'
+
+interface EventProps {
+  eventId: number
+}
+
+/** Who may manage an event: its owner and its organizers. */
+export function Staff({ eventId }: EventProps) {
+  const [done, setDone] = useState('')
+  const params = { path: { eventId } }
+  const staff = useLoad(
+    async (signal) => {
+      const [{ owner }, { userIds }] = await Promise.all([
+        dataOf(client.api.GET('/events/{eventId}', { params, signal })),
+        dataOf(client.api.GET('/events/{eventId}/organizers', { params, signal })),
+      ])
+      return { owner: owner ?? undefined, organizers: userIds }
+    },
+    [eventId],
+  )
+
+  function finish(text: string): void {
+    setDone(text)
+    announce(text)
+    staff.reload()
+  }
+
+  return (
+    <section aria-labelledby="staff-heading">
+      <h2 id="staff-heading">Staff</h2>
+      <p>
+        The owner, the organizers in this list and all admins can change this event and see its
+        bookings. An organizer in the list needs the role “organizer”, which an admin gives.
+      </p>
+      {done !== '' && <p class="done">{done}</p>}
+      {staff.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {staff.kind === 'failed' && <Failure error={staff.error} retry={staff.reload} />}
+      {staff.kind === 'loaded' && (
+        <>
+          <Owner eventId={eventId} owner={staff.data.owner} onDone={finish} />
+          <Organizers eventId={eventId} userIds={staff.data.organizers} onDone={finish} />
+        </>
+      )}
+    </section>
+  )
+}
+
+interface OrganizersProps extends EventProps {
+  userIds: readonly string[]
+  onDone: (text: string) => void
+}
+
+function Organizers({ eventId, userIds, onDone }: OrganizersProps) {
+  const [removing, setRemoving] = useState<string>()
+
+  async function change(wanted: OrganizersChange): Promise<void> {
+    const params = { path: { eventId } }
+    const path = '/events/{eventId}/organizers'
+    const { userIds: present } = await dataOf(client.api.GET(path, { params }))
+    const body = { userIds: changeOrganizers(present, wanted) }
+    await dataOf(client.api.PUT(path, { params, body }))
+  }
+
+  const add = useAction(async (form: HTMLFormElement) => {
+    const userId = String(new FormData(form).get('userId'))
+    await change({ add: userId })
+    form.reset()
+    onDone(`${userId} is an organizer of this event now.`)
+  })
+  return (
+    <>
+      <h3>Organizers</h3>
+      {userIds.length === 0 && <p>This event has no organizers besides its owner.</p>}
+      <ul>
+        {userIds.map((userId) => (
+          <li key={userId}>
+            <bdi>{userId}</bdi>{' '}
+            <button type="button" class="outline small" onClick={() => setRemoving(userId)}>
+              Remove<span class="visually-hidden"> {userId}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {removing !== undefined && (
+        <ConfirmDialog
+          title={`Remove ${removing} from the organizers?`}
+          confirmLabel="Remove"
+          keepLabel="Keep"
+          onClose={() => setRemoving(undefined)}
+          onConfirm={async () => {
+            await change({ remove: removing })
+            setRemoving(undefined)
+            onDone(`${removing} is no longer an organizer of this event.`)
+          }}
+        >
+          <p>{removing} cannot change this event or see its bookings any more.</p>
+        </ConfirmDialog>
+      )}
+      {userIds.length < MAX_ORGANIZERS && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault()
+            void add.run(event.currentTarget)
+          }}
+        >
+          <Field
+            label="Name of a new organizer"
+            name="userId"
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            required
+          />
+          <Failure error={add.error} />
+          <button type="submit" aria-busy={add.isRunning}>
+            Add organizer
+          </button>
+        </form>
+      )}
+    </>
+  )
+}
+
+interface OwnerProps extends EventProps {
+  /** Undefined if the event has none. */
+  owner: string | undefined
+  onDone: (text: string) => void
+}
+
+function Owner({ eventId, owner, onDone }: OwnerProps) {
+  const session = useSession()
+  const [heir, setHeir] = useState<string>()
+  const isAdmin = session.kind === 'signedIn' && session.role === 'admin'
+  const isOwner = session.kind === 'signedIn' && session.userId === owner
+  return (
+    <>
+      <h3>Owner</h3>
+      <p>{owner === undefined ? 'This event has no owner.' : <bdi>{owner}</bdi>}</p>
+      {(isAdmin || isOwner) && (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault()
+            setHeir(String(new FormData(event.currentTarget).get('userId')))
+          }}
+        >
+          <Field
+            label="Name of a new owner"
+            name="userId"
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck={false}
+            required
+          />
+          <button type="submit" class="secondary">
+            Change owner
+          </button>
+        </form>
+      )}
+      {heir !== undefined && (
+        <ConfirmDialog
+          title={`Give this event to ${heir}?`}
+          confirmLabel="Change owner"
+          keepLabel="Do not change"
+          onClose={() => setHeir(undefined)}
+          onConfirm={async () => {
+            const params = { path: { eventId } }
+            await dataOf(
+              client.api.PUT('/events/{eventId}/owner', { params, body: { userId: heir } }),
+            )
+            setHeir(undefined)
+            onDone(`${heir} is the owner of this event now.`)
+          }}
+        >
+          <p>
+            Check the spelling of the name.{' '}
+            {isAdmin
+              ? 'Only the new owner and admins can change the owner again.'
+              : 'You lose your access to this event, unless you are in its list of organizers.'}
+          </p>
+        </ConfirmDialog>
+      )}
+    </>
+  )
+}
