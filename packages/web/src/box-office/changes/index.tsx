@@ -1,0 +1,137 @@
+import { type Change, type ChangeType, dataOf, NoAnswerError } from '@ticket-line/client'
+import { useRef, useState } from 'preact/hooks'
+import { client } from '../../api.js'
+import { moment } from '../../format.js'
+import { announce, Failure } from '../../ui/index.js'
+import { useLoad } from '../../use-load.js'
+import { Table } from '../table.js'
+import { CHANGE_NAMES, CHANGE_TYPES } from './change-names.js'
+import { whatHappened, whoDidIt } from './describe.js'
+import { type ChangeCalls, type ChangesPart, readChanges } from './read-changes.js'
+
+/** The change log of an event, the latest change first. */
+export function Changes({ eventId }: { eventId: number }) {
+  const [type, setType] = useState<ChangeType>()
+  /** The last change to show; undefined for the latest. */
+  const [to, setTo] = useState<number>()
+  const heading = useRef<HTMLHeadingElement>(null)
+  const part = useLoad(
+    (signal) => readChanges(callsFor(eventId, signal), to, type),
+    [eventId, to, type],
+  )
+
+  function turnTo(next: number | undefined): void {
+    if (next === to) part.reload()
+    else setTo(next)
+    heading.current?.focus()
+  }
+
+  return (
+    <section aria-labelledby="changes-heading">
+      <h2 id="changes-heading" tabIndex={-1} ref={heading}>
+        Change log
+      </h2>
+      <label>
+        Show
+        <select
+          value={type ?? ''}
+          onChange={(event) => {
+            setType((event.currentTarget.value || undefined) as ChangeType | undefined)
+            setTo(undefined)
+          }}
+        >
+          <option value="">All changes</option>
+          {CHANGE_TYPES.map((value) => (
+            <option key={value} value={value}>
+              {CHANGE_NAMES[value]}
+            </option>
+          ))}
+        </select>
+      </label>
+      {part.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {part.kind === 'failed' && <Failure error={part.error} retry={part.reload} />}
+      {part.kind === 'loaded' && (
+        <>
+          <p role="status">{rangeText(part.data, type)}</p>
+          {part.data.changes.length > 0 && (
+            <Table
+              caption="Changes, the latest first"
+              headings={['Number', 'Time', 'What happened', 'Name']}
+              rows={part.data.changes.map((change) => ({
+                key: change.no,
+                cells: cellsOf(change),
+              }))}
+            />
+          )}
+          <nav class="pager" aria-label="Parts of the change log">
+            <button type="button" class="secondary" onClick={() => turnTo(undefined)}>
+              {to === undefined ? 'Reload' : 'Latest'}
+            </button>
+            {part.data.hasOlder && (
+              <button
+                type="button"
+                onClick={() => {
+                  turnTo(part.data.window.after)
+                  announce('Older changes')
+                }}
+              >
+                Older
+              </button>
+            )}
+          </nav>
+        </>
+      )}
+    </section>
+  )
+}
+
+function cellsOf(change: Change) {
+  const who = whoDidIt(change)
+  return [
+    change.no,
+    moment(change.at),
+    who === undefined ? whatHappened(change) : `${whatHappened(change)} (${who})`,
+    change.userId ?? '',
+  ]
+}
+
+/** Numbers of changes are ids, so they have no separators. */
+function rangeText({ changes, window }: ChangesPart, type: ChangeType | undefined): string {
+  const { after, to } = window
+  if (after === to) return 'There are no changes.'
+  const range = after + 1 === to ? `change ${to}` : `changes ${after + 1} to ${to}`
+  if (type === undefined) return `These are the ${range}.`
+  return changes.length === 0
+    ? `There are none among the ${range}.`
+    : `These are among the ${range}.`
+}
+
+function callsFor(eventId: number, signal: AbortSignal): ChangeCalls {
+  return {
+    lastChangeNo: () => lastChangeNoOf(eventId, signal),
+    read: (query) =>
+      dataOf(
+        client.api.GET('/events/{eventId}/changes', {
+          params: { path: { eventId }, query },
+          signal,
+        }),
+      ),
+  }
+}
+
+/** Only the stream of an event tells the number of its last change. Its first update is enough. */
+async function lastChangeNoOf(eventId: number, signal: AbortSignal): Promise<number> {
+  const stopped = new AbortController()
+  let failure: unknown
+  const updates = client.watchEvent(eventId, {
+    signal: AbortSignal.any([signal, stopped.signal]),
+    onConnection(connection) {
+      // The stream would connect again for ever, but somebody waits for this answer.
+      if (connection.kind !== 'lost') return
+      failure = connection.error
+      stopped.abort()
+    },
+  })
+  for await (const { changeNo } of updates) return changeNo
+  throw failure ?? new NoAnswerError('The stream ended before its first update.')
+}
