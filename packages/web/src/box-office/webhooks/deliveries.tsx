@@ -1,0 +1,336 @@
+import { type components, dataOf, hasCode } from '@ticket-line/client'
+import { useRef, useState } from 'preact/hooks'
+import { client } from '../../api.js'
+import { moment, number } from '../../format.js'
+import { announce, Failure, Field } from '../../ui/index.js'
+import { useAction } from '../../use-action.js'
+import { useLoad } from '../../use-load.js'
+import { CHANGE_NAMES } from '../changes/change-names.js'
+import { ConfirmDialog } from '../confirm-dialog.js'
+import { eventsText } from '../keys/texts.js'
+import { Pager } from '../pager.js'
+import { fragmentOf } from '../routes.js'
+import { Secret } from '../secret.js'
+import { Table } from '../table.js'
+import { back, FIRST_PAGE, forward, positionOf, type Trail } from '../trail.js'
+import { contentsOf, resultOf, stateOf } from './delivery-texts.js'
+import { WebhookFailure, WebhookForm } from './webhook-form.js'
+
+type Webhook = components['schemas']['Webhook']
+
+/** One webhook: its settings, what can be done with it, and its latest deliveries. */
+export function Deliveries({ webhookId }: { webhookId: string }) {
+  const webhook = useLoad(
+    (signal) =>
+      dataOf(client.api.GET('/webhooks/{id}', { params: { path: { id: webhookId } }, signal })),
+    [webhookId],
+  )
+  return (
+    <section aria-labelledby="webhook-heading">
+      <p>
+        <a href={fragmentOf({ view: 'webhooks' })}>All webhooks</a>
+      </p>
+      <h2 id="webhook-heading">Webhook</h2>
+      {webhook.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {webhook.kind === 'failed' && hasCode(webhook.error, 'webhook_not_found') && (
+        <p>You have no such webhook. It may have been deleted.</p>
+      )}
+      {webhook.kind === 'failed' && !hasCode(webhook.error, 'webhook_not_found') && (
+        <Failure error={webhook.error} retry={webhook.reload} />
+      )}
+      {webhook.kind === 'loaded' && (
+        <OneWebhook key={webhookId} webhook={webhook.data} onChanged={webhook.reload} />
+      )}
+    </section>
+  )
+}
+
+interface OneWebhookProps {
+  webhook: Webhook
+  onChanged: () => void
+}
+
+function OneWebhook({ webhook, onChanged }: OneWebhookProps) {
+  const { id, url, description, types, eventIds, format } = webhook
+  const [secret, setSecret] = useState<string>()
+  const [done, setDone] = useState('')
+
+  function finish(text: string): void {
+    setDone(text)
+    announce(text)
+    onChanged()
+  }
+
+  return (
+    <>
+      <p>
+        {description !== null && (
+          <>
+            {description}
+            <br />
+          </>
+        )}
+        <code>{url}</code>
+        <br />
+        {eventsText(eventIds)}.{' '}
+        {types === null ? 'All changes' : types.map((type) => CHANGE_NAMES[type]).join(', ')}.{' '}
+        {format === 'batch' && 'Up to 100 changes in a message. '}
+        {stateOf(webhook)}
+      </p>
+      {done !== '' && <p class="done">{done}</p>}
+      {secret !== undefined && (
+        <Secret
+          key={secret}
+          title="The new secret"
+          value={secret}
+          onDone={() => setSecret(undefined)}
+        >
+          For 24 hours, messages are signed with the old secret, too.
+        </Secret>
+      )}
+      <Buttons webhook={webhook} onDone={finish} onSecret={setSecret} />
+      <details>
+        <summary>Change this webhook</summary>
+        <WebhookForm
+          webhook={webhook}
+          submitLabel="Save"
+          onSubmit={async (body) => {
+            await dataOf(client.api.PATCH('/webhooks/{id}', { params: { path: { id } }, body }))
+            finish('The webhook is changed.')
+          }}
+        />
+      </details>
+      <Replay webhook={webhook} onDone={finish} />
+      <Attempts webhookId={id} />
+    </>
+  )
+}
+
+interface ButtonsProps {
+  webhook: Webhook
+  onDone: (text: string) => void
+  onSecret: (secret: string) => void
+}
+
+function Buttons({ webhook, onDone, onSecret }: ButtonsProps) {
+  const { id, disabled } = webhook
+  const [asked, setAsked] = useState<'rotate' | 'delete'>()
+  const params = { path: { id } }
+  const close = () => setAsked(undefined)
+  const test = useAction(async () => {
+    await dataOf(client.api.POST('/webhooks/{id}/test', { params }))
+    onDone('A test message is being sent. Reload the deliveries to see how it ended.')
+  })
+  const turn = useAction(async () => {
+    const body = { disabled: !disabled }
+    await dataOf(client.api.PATCH('/webhooks/{id}', { params, body }))
+    onDone(
+      disabled
+        ? 'The webhook is on. It first gets the changes since it was turned off.'
+        : 'The webhook is off. It gets nothing until you turn it on again.',
+    )
+  })
+  return (
+    <>
+      <div class="buttons">
+        <button type="button" aria-busy={test.isRunning} onClick={() => test.run()}>
+          Send a test
+        </button>
+        <button
+          type="button"
+          class="secondary"
+          aria-busy={turn.isRunning}
+          onClick={() => turn.run()}
+        >
+          {disabled ? 'Turn on' : 'Turn off'}
+        </button>
+        <button type="button" class="secondary" onClick={() => setAsked('rotate')}>
+          Replace secret
+        </button>
+        <button type="button" class="secondary outline" onClick={() => setAsked('delete')}>
+          Delete
+        </button>
+      </div>
+      <WebhookFailure error={test.error ?? turn.error} />
+      {asked === 'rotate' && (
+        <ConfirmDialog
+          title="Replace the secret?"
+          confirmLabel="Replace secret"
+          keepLabel="Keep it"
+          onClose={close}
+          onConfirm={async () => {
+            const { secret } = await dataOf(
+              client.api.POST('/webhooks/{id}/rotate-secret', { params }),
+            )
+            close()
+            onSecret(secret)
+          }}
+        >
+          <p>
+            Your program needs the new secret within 24 hours. Until then, messages are signed with
+            both.
+          </p>
+        </ConfirmDialog>
+      )}
+      {asked === 'delete' && (
+        <ConfirmDialog
+          title="Delete this webhook?"
+          confirmLabel="Delete webhook"
+          keepLabel="Keep it"
+          onClose={close}
+          onConfirm={async () => {
+            await dataOf(client.api.DELETE('/webhooks/{id}', { params }))
+            announce('The webhook is deleted.')
+            location.hash = fragmentOf({ view: 'webhooks' })
+          }}
+        >
+          <p>Your program gets no more messages, and the list of deliveries is deleted, too.</p>
+        </ConfirmDialog>
+      )}
+    </>
+  )
+}
+
+interface ReplayProps {
+  webhook: Webhook
+  onDone: (text: string) => void
+}
+
+/** The API replays at most this many changes at once. */
+const MAX_REPLAYED = 10_000
+
+function Replay({ webhook: { id, eventIds }, onDone }: ReplayProps) {
+  const { run, isRunning, error } = useAction(async (form: HTMLFormElement) => {
+    const data = new FormData(form)
+    const numberOf = (name: string): number => Number(data.get(name))
+    const body = { eventId: numberOf('eventId'), from: numberOf('from'), to: numberOf('to') }
+    const { from, to } = await dataOf(
+      client.api.POST('/webhooks/{id}/replay', { params: { path: { id } }, body }),
+    )
+    onDone(`Changes ${from} to ${to} of event ${body.eventId} are being sent again.`)
+  })
+  const changeNo = { type: 'number', min: 1, required: true } as const
+  return (
+    <details>
+      <summary>Send changes again</summary>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          void run(event.currentTarget)
+        }}
+      >
+        <p>
+          If your program has lost messages, this sends them again, up to {number(MAX_REPLAYED)} at
+          a time. The numbers of changes are in the change log of the event.
+        </p>
+        <div class="grid">
+          <Field
+            label="Event number"
+            name="eventId"
+            defaultValue={eventIds?.length === 1 ? eventIds[0] : undefined}
+            {...changeNo}
+          />
+          <Field label="First change" name="from" {...changeNo} />
+          <Field label="Last change" name="to" {...changeNo} />
+        </div>
+        {hasCode(error, 'changes_pruned') ? (
+          <p role="alert">
+            Changes before number {error.problem.oldest} are no longer kept. Begin with that one.
+          </p>
+        ) : (
+          <WebhookFailure error={error} />
+        )}
+        <button type="submit" aria-busy={isRunning}>
+          Send again
+        </button>
+      </form>
+    </details>
+  )
+}
+
+const STATES = { all: 'All', delivered: 'Delivered', failed: 'Failed', parked: 'Given up' } as const
+type Shown = keyof typeof STATES
+
+function Attempts({ webhookId }: { webhookId: string }) {
+  const [shown, setShown] = useState<Shown>('all')
+  const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
+  const heading = useRef<HTMLHeadingElement>(null)
+  const after = positionOf(trail)
+  const page = useLoad(
+    (signal) => {
+      const query = {
+        ...(shown !== 'all' && { state: [shown] }),
+        ...(after !== undefined && { after }),
+      }
+      const params = { path: { id: webhookId }, query }
+      return dataOf(client.api.GET('/webhooks/{id}/deliveries', { params, signal }))
+    },
+    [webhookId, shown, after],
+  )
+
+  function turnTo(next: Trail): void {
+    setTrail(next)
+    heading.current?.focus()
+    announce(`Page ${next.length}`)
+  }
+
+  return (
+    <>
+      <h3 tabIndex={-1} ref={heading}>
+        Deliveries
+      </h3>
+      <label>
+        Show
+        <select
+          value={shown}
+          onChange={(event) => {
+            setShown(event.currentTarget.value as Shown)
+            setTrail(FIRST_PAGE)
+          }}
+        >
+          {Object.entries(STATES).map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+      {page.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
+      {page.kind === 'loaded' && page.data.deliveries.length === 0 && (
+        <p role="status">There are no such deliveries in the last 30 days.</p>
+      )}
+      {page.kind === 'loaded' && page.data.deliveries.length > 0 && (
+        <Table
+          caption="Deliveries, the latest first"
+          headings={['Time', 'Contents', 'Result']}
+          rows={page.data.deliveries.map((delivery, index) => ({
+            key: index,
+            cells: [
+              moment(delivery.at),
+              contentsOf(delivery),
+              <>
+                {resultOf(delivery)}
+                <br />
+                <small>
+                  Attempt {number(delivery.attempt)}, {number(delivery.tookMs)} ms,{' '}
+                  {delivery.messageId}
+                </small>
+              </>,
+            ],
+          }))}
+        />
+      )}
+      {page.kind === 'loaded' && (
+        <Pager
+          label="Pages: Deliveries"
+          pageNo={trail.length}
+          next={page.data.next}
+          onBack={() => turnTo(back(trail))}
+          onNext={(next) => turnTo(forward(trail, next))}
+          onReload={page.reload}
+        />
+      )}
+    </>
+  )
+}

@@ -1,0 +1,64 @@
+import { dataOf } from '@ticket-line/client'
+import { useState } from 'preact/hooks'
+import { client } from '../../api.js'
+import { Failure } from '../../ui/index.js'
+import { useLoad } from '../../use-load.js'
+import { eventsText } from '../keys/texts.js'
+import { fragmentOf } from '../routes.js'
+import { Secret } from '../secret.js'
+import { stateOf } from './delivery-texts.js'
+import { WebhookForm } from './webhook-form.js'
+
+export { Deliveries } from './deliveries.js'
+
+/** The webhooks of the person who is signed in. */
+export function Webhooks() {
+  const [secret, setSecret] = useState<{ url: string; secret: string }>()
+  const webhooks = useLoad(
+    async (signal) => (await dataOf(client.api.GET('/webhooks', { signal }))).webhooks,
+    [],
+  )
+  return (
+    <section aria-labelledby="webhooks-heading">
+      <h2 id="webhooks-heading">Webhooks</h2>
+      <p>A webhook tells a program of yours what happens in your events, within seconds.</p>
+      {secret !== undefined && (
+        <Secret
+          key={secret.secret}
+          title={`The secret of the webhook for ${secret.url}`}
+          value={secret.secret}
+          onDone={() => setSecret(undefined)}
+        >
+          Your program checks with it that messages come from here.
+        </Secret>
+      )}
+      {webhooks.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {webhooks.kind === 'failed' && <Failure error={webhooks.error} retry={webhooks.reload} />}
+      {webhooks.kind === 'loaded' && webhooks.data.length === 0 && <p>You have no webhook.</p>}
+      {webhooks.kind === 'loaded' && (
+        <ul>
+          {webhooks.data.map((webhook) => (
+            <li key={webhook.id}>
+              <a href={fragmentOf({ view: 'deliveries', webhookId: webhook.id })}>
+                {webhook.description ?? webhook.url}
+              </a>
+              <br />
+              {webhook.description !== null && <>{webhook.url}. </>}
+              {eventsText(webhook.eventIds)}. {stateOf(webhook)}
+            </li>
+          ))}
+        </ul>
+      )}
+      <details>
+        <summary>Make a new webhook</summary>
+        <WebhookForm
+          submitLabel="Make webhook"
+          onSubmit={async (body) => {
+            setSecret(await dataOf(client.api.POST('/webhooks', { body })))
+            webhooks.reload()
+          }}
+        />
+      </details>
+    </section>
+  )
+}
