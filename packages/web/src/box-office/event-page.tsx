@@ -3,9 +3,12 @@ import { withSession } from '../api.js'
 import { Failure } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
 import { CancelEvent } from './cancel-event.js'
+import { Changes } from './changes/index.js'
 import { Overview } from './overview.js'
+import { Bookings, Grant, Held, WaitingList } from './people/index.js'
 import { EVENT_VIEWS, type EventView, fragmentOf } from './routes.js'
 import { Settings, type SettingsDraft } from './settings.js'
+import { Staff } from './staff/index.js'
 import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
 
 const TABS: Record<EventView, string> = {
@@ -91,6 +94,8 @@ function View({
   draft: SettingsDraft | undefined
   onDraft: (draft: SettingsDraft | undefined) => void
 }) {
+  const { event, refresh } = props
+  const { eventId } = event
   switch (view) {
     case 'overview':
       return <Overview {...props} />
@@ -98,7 +103,17 @@ function View({
       return <Settings {...props} draft={draft} onDraft={onDraft} />
     case 'cancel':
       return <CancelEvent {...props} />
-    default:
-      return <p>This view is not here yet.</p>
+    case 'bookings':
+      return <Bookings eventId={eventId} />
+    case 'held':
+      return <Held eventId={eventId} />
+    case 'waiting-list':
+      return <WaitingList eventId={eventId} />
+    case 'grant':
+      return <Grant eventId={eventId} onGrown={refresh} />
+    case 'staff':
+      return <Staff eventId={eventId} owner={event.owner} onOwnerChanged={refresh} />
+    case 'changes':
+      return <Changes eventId={eventId} />
   }
 }

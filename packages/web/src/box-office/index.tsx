@@ -4,7 +4,9 @@ import { focusHeading, Page, SignIn } from '../ui/index.js'
 import { CreateEvent } from './create-event.js'
 import { EventList } from './event-list.js'
 import { EventPage } from './event-page.js'
+import { ApiKeys } from './keys/index.js'
 import { fragmentOf, type Route, routeOf } from './routes.js'
+import { Deliveries, Webhooks } from './webhooks/index.js'
 
 /** The page for organizers. The fragment of the address chooses the view. */
 export function BoxOffice() {
@@ -41,9 +43,11 @@ function View({
     case 'new':
       return <CreateEvent />
     case 'keys':
+      return <ApiKeys />
     case 'webhooks':
+      return <Webhooks />
     case 'deliveries':
-      return <p>This view is not here yet.</p>
+      return <Deliveries webhookId={route.webhookId} />
     case 'unknown':
       return (
         <p>
@@ -69,7 +73,7 @@ const TITLES = {
   new: 'New event',
   keys: 'API keys',
   webhooks: 'Webhooks',
-  deliveries: 'Deliveries of a webhook',
+  deliveries: 'Webhook',
   unknown: 'Not found',
 }
 

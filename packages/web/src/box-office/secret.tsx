@@ -35,9 +35,9 @@ export function Secret({ title, value, children, onDone }: SecretProps) {
 
   return (
     <article>
-      <h3 tabIndex={-1} ref={heading}>
+      <h2 tabIndex={-1} ref={heading}>
         {title}
-      </h3>
+      </h2>
       <p>{children} It is shown only now.</p>
       <p>
         <code ref={text}>{value}</code>
@@ -47,7 +47,7 @@ export function Secret({ title, value, children, onDone }: SecretProps) {
           The browser does not let this page copy it. It is selected, so you can copy it yourself.
         </p>
       )}
-      <div class="buttons">
+      <div class="actions">
         <button type="button" onClick={copy}>
           {copied === 'yes' ? 'Copied' : 'Copy'}
         </button>

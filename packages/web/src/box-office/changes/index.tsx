@@ -14,7 +14,7 @@ export function Changes({ eventId }: { eventId: number }) {
   const [type, setType] = useState<ChangeType>()
   /** The last change to show; undefined for the latest. */
   const [to, setTo] = useState<number>()
-  const heading = useRef<HTMLHeadingElement>(null)
+  const section = useRef<HTMLElement>(null)
   const part = useLoad(
     (signal) => readChanges(callsFor(eventId, signal), to, type),
     [eventId, to, type],
@@ -23,14 +23,11 @@ export function Changes({ eventId }: { eventId: number }) {
   function turnTo(next: number | undefined): void {
     if (next === to) part.reload()
     else setTo(next)
-    heading.current?.focus()
+    section.current?.focus()
   }
 
   return (
-    <section aria-labelledby="changes-heading">
-      <h2 id="changes-heading" tabIndex={-1} ref={heading}>
-        Change log
-      </h2>
+    <section aria-label="Change log" tabIndex={-1} ref={section}>
       <label>
         Show
         <select

@@ -29,8 +29,7 @@ export function ApiKeys() {
   }
 
   return (
-    <section aria-labelledby="keys-heading">
-      <h2 id="keys-heading">API keys</h2>
+    <>
       <p>
         A program uses a key instead of a sign-in. It acts for you, and can do no more than you can.
       </p>
@@ -60,7 +59,7 @@ export function ApiKeys() {
           />
         ))}
       <NewKey onCreated={(created) => show(`The API key “${created.name}”`, created)} />
-    </section>
+    </>
   )
 }
 
@@ -77,7 +76,7 @@ function KeyCard({ apiKey, onRotated, onDeleted }: KeyCardProps) {
   const close = () => setAsked(undefined)
   return (
     <article aria-label={`API key ${name}`}>
-      <h3>{name}</h3>
+      <h2>{name}</h2>
       <p>
         <code>tlk_{id}_…</code>
       </p>
@@ -89,7 +88,7 @@ function KeyCard({ apiKey, onRotated, onDeleted }: KeyCardProps) {
         ))}
       </ul>
       <p>{factsOf(apiKey, serverClock.nowMs()).join('. ')}.</p>
-      <div class="buttons">
+      <div class="actions">
         <button type="button" class="secondary" onClick={() => setAsked('rotate')}>
           Replace
         </button>

@@ -5,8 +5,14 @@ import { useAction } from '../../use-action.js'
 import { Refusal } from './actions.js'
 import { grantedText, refusalText } from './texts.js'
 
+export interface GrantProps {
+  eventId: number
+  /** Called when the event may have become larger. */
+  onGrown: () => void
+}
+
 /** A form that gives a ticket to a person, ahead of the waiting list. */
-export function Grant({ eventId }: { eventId: number }) {
+export function Grant({ eventId, onGrown }: GrantProps) {
   const [userId, setUserId] = useState('')
   const [done, setDone] = useState('')
   const { run, isRunning, error } = useAction(async (form: HTMLFormElement) => {
@@ -18,18 +24,18 @@ export function Grant({ eventId }: { eventId: number }) {
     const text = grantedText(await client.grant(eventId, { userId: name, raiseCapacity }))
     setDone(text)
     announce(text)
+    if (raiseCapacity) onGrown()
     // For the next person.
     form.reset()
     form.querySelector('input')?.focus()
   })
   return (
-    <section aria-labelledby="grant-heading">
-      <h2 id="grant-heading">Give a ticket</h2>
+    <>
       <p>
         The person gets a booking at once, ahead of the waiting list. This also works while the sale
         is not open. If a ticket is held for the person, it becomes the booking.
       </p>
-      {done !== '' && <p class="done">{done}</p>}
+      {done !== '' && <p class="notice">{done}</p>}
       <form
         onSubmit={(event) => {
           event.preventDefault()
@@ -54,6 +60,6 @@ export function Grant({ eventId }: { eventId: number }) {
           Give ticket
         </button>
       </form>
-    </section>
+    </>
   )
 }

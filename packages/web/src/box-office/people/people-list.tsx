@@ -32,7 +32,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
   const [userId, setUserId] = useState<string>()
   const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
   const [done, setDone] = useState('')
-  const heading = useRef<HTMLHeadingElement>(null)
+  const section = useRef<HTMLElement>(null)
   const page = useLoad(
     (signal) => calls.read(eventId, { after: positionOf(trail), userId }, signal),
     [eventId, userId, trail],
@@ -42,7 +42,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
     setDone('')
     setTrail(next)
     // The button that was clicked may not exist on the next page.
-    heading.current?.focus()
+    section.current?.focus()
   }
 
   function turnTo(next: Trail): void {
@@ -55,15 +55,12 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
     announce(text)
     page.reload()
     // The row may be gone.
-    heading.current?.focus()
+    section.current?.focus()
   }
 
   return (
-    <section aria-labelledby="people-heading">
-      <h2 id="people-heading" tabIndex={-1} ref={heading}>
-        {title}
-      </h2>
-      {done !== '' && <p class="done">{done}</p>}
+    <section aria-label={title} tabIndex={-1} ref={section}>
+      {done !== '' && <p class="notice">{done}</p>}
       <Search
         onFind={(wanted) => {
           setUserId(wanted)
@@ -85,7 +82,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
                 cells: [
                   <bdi>{row.userId}</bdi>,
                   ...cellsOf(row),
-                  <div class="buttons">{actionsOf(row, finish)}</div>,
+                  <div class="actions">{actionsOf(row, finish)}</div>,
                 ],
               }))}
             />
@@ -146,7 +143,7 @@ function Search({ onFind }: { onFind: (userId: string | undefined) => void }) {
           autocapitalize="none"
           spellcheck={false}
         />
-        <div class="buttons">
+        <div class="actions">
           <button type="submit">Find</button>
           {isFound && (
             <button

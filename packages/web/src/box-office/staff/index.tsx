@@ -8,21 +8,20 @@ import { useLoad } from '../../use-load.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
 import { changeOrganizers, MAX_ORGANIZERS, type OrganizersChange } from './organizers.js'
 
-interface EventProps {
+export interface StaffProps {
   eventId: number
+  /** Null if the event has none; undefined if the caller is not staff. */
+  owner: string | null | undefined
+  onOwnerChanged: () => void
 }
 
 /** Who may manage an event: its owner and its organizers. */
-export function Staff({ eventId }: EventProps) {
+export function Staff({ eventId, owner, onOwnerChanged }: StaffProps) {
   const [done, setDone] = useState('')
-  const params = { path: { eventId } }
-  const staff = useLoad(
-    async (signal) => {
-      const [{ owner }, { userIds }] = await Promise.all([
-        dataOf(client.api.GET('/events/{eventId}', { params, signal })),
-        dataOf(client.api.GET('/events/{eventId}/organizers', { params, signal })),
-      ])
-      return { owner: owner ?? undefined, organizers: userIds }
+  const organizers = useLoad(
+    (signal) => {
+      const params = { path: { eventId } }
+      return dataOf(client.api.GET('/events/{eventId}/organizers', { params, signal }))
     },
     [eventId],
   )
@@ -30,30 +29,44 @@ export function Staff({ eventId }: EventProps) {
   function finish(text: string): void {
     setDone(text)
     announce(text)
-    staff.reload()
   }
 
   return (
-    <section aria-labelledby="staff-heading">
-      <h2 id="staff-heading">Staff</h2>
+    <>
       <p>
         The owner, the organizers in this list and all admins can change this event and see its
         bookings. An organizer in the list needs the role “organizer”, which an admin gives.
       </p>
-      {done !== '' && <p class="done">{done}</p>}
-      {staff.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {staff.kind === 'failed' && <Failure error={staff.error} retry={staff.reload} />}
-      {staff.kind === 'loaded' && (
-        <>
-          <Owner eventId={eventId} owner={staff.data.owner} onDone={finish} />
-          <Organizers eventId={eventId} userIds={staff.data.organizers} onDone={finish} />
-        </>
+      {done !== '' && <p class="notice">{done}</p>}
+      <Owner
+        eventId={eventId}
+        owner={owner}
+        onDone={(text) => {
+          finish(text)
+          onOwnerChanged()
+        }}
+      />
+      <h3>Organizers</h3>
+      {organizers.kind === 'loading' && <p aria-busy="true">Loading…</p>}
+      {organizers.kind === 'failed' && (
+        <Failure error={organizers.error} retry={organizers.reload} />
       )}
-    </section>
+      {organizers.kind === 'loaded' && (
+        <Organizers
+          eventId={eventId}
+          userIds={organizers.data.userIds}
+          onDone={(text) => {
+            finish(text)
+            organizers.reload()
+          }}
+        />
+      )}
+    </>
   )
 }
 
-interface OrganizersProps extends EventProps {
+interface OrganizersProps {
+  eventId: number
   userIds: readonly string[]
   onDone: (text: string) => void
 }
@@ -77,7 +90,6 @@ function Organizers({ eventId, userIds, onDone }: OrganizersProps) {
   })
   return (
     <>
-      <h3>Organizers</h3>
       {userIds.length === 0 && <p>This event has no organizers besides its owner.</p>}
       <ul>
         {userIds.map((userId) => (
@@ -129,9 +141,7 @@ function Organizers({ eventId, userIds, onDone }: OrganizersProps) {
   )
 }
 
-interface OwnerProps extends EventProps {
-  /** Undefined if the event has none. */
-  owner: string | undefined
+interface OwnerProps extends Pick<StaffProps, 'eventId' | 'owner'> {
   onDone: (text: string) => void
 }
 
@@ -143,7 +153,7 @@ function Owner({ eventId, owner, onDone }: OwnerProps) {
   return (
     <>
       <h3>Owner</h3>
-      <p>{owner === undefined ? 'This event has no owner.' : <bdi>{owner}</bdi>}</p>
+      <p>{owner ? <bdi>{owner}</bdi> : 'This event has no owner.'}</p>
       {(isAdmin || isOwner) && (
         <form
           onSubmit={(event) => {

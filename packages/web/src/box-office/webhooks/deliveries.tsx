@@ -26,11 +26,10 @@ export function Deliveries({ webhookId }: { webhookId: string }) {
     [webhookId],
   )
   return (
-    <section aria-labelledby="webhook-heading">
+    <>
       <p>
         <a href={fragmentOf({ view: 'webhooks' })}>All webhooks</a>
       </p>
-      <h2 id="webhook-heading">Webhook</h2>
       {webhook.kind === 'loading' && <p aria-busy="true">Loading…</p>}
       {webhook.kind === 'failed' && hasCode(webhook.error, 'webhook_not_found') && (
         <p>You have no such webhook. It may have been deleted.</p>
@@ -41,7 +40,7 @@ export function Deliveries({ webhookId }: { webhookId: string }) {
       {webhook.kind === 'loaded' && (
         <OneWebhook key={webhookId} webhook={webhook.data} onChanged={webhook.reload} />
       )}
-    </section>
+    </>
   )
 }
 
@@ -77,7 +76,7 @@ function OneWebhook({ webhook, onChanged }: OneWebhookProps) {
         {format === 'batch' && 'Up to 100 changes in a message. '}
         {stateOf(webhook)}
       </p>
-      {done !== '' && <p class="done">{done}</p>}
+      {done !== '' && <p class="notice">{done}</p>}
       {secret !== undefined && (
         <Secret
           key={secret}
@@ -132,7 +131,7 @@ function Buttons({ webhook, onDone, onSecret }: ButtonsProps) {
   })
   return (
     <>
-      <div class="buttons">
+      <div class="actions">
         <button type="button" aria-busy={test.isRunning} onClick={() => test.run()}>
           Send a test
         </button>
@@ -276,9 +275,9 @@ function Attempts({ webhookId }: { webhookId: string }) {
 
   return (
     <>
-      <h3 tabIndex={-1} ref={heading}>
+      <h2 tabIndex={-1} ref={heading}>
         Deliveries
-      </h3>
+      </h2>
       <label>
         Show
         <select

@@ -19,8 +19,7 @@ export function Webhooks() {
     [],
   )
   return (
-    <section aria-labelledby="webhooks-heading">
-      <h2 id="webhooks-heading">Webhooks</h2>
+    <>
       <p>A webhook tells a program of yours what happens in your events, within seconds.</p>
       {secret !== undefined && (
         <Secret
@@ -59,6 +58,6 @@ export function Webhooks() {
           }}
         />
       </details>
-    </section>
+    </>
   )
 }
