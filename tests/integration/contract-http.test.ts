@@ -251,7 +251,15 @@ function incompleteRequest(token: string): string {
 
 describe('every response', () => {
   it('sends the request id and the security headers with every response', async () => {
-    for (const path of ['/status/1', '/nothing', '/book', '/livez', '/docs', '/openapi.json']) {
+    for (const path of [
+      '/status/1',
+      '/nothing',
+      '/book',
+      '/livez',
+      '/docs',
+      '/e/1',
+      '/openapi.json',
+    ]) {
       const { headers } = await system.api.get(path, { headers: { 'x-request-id': 'r-1' } })
       expect(headers.get('x-request-id')).toBe('r-1')
       expect(headers.get('x-content-type-options')).toBe('nosniff')

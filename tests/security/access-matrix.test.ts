@@ -1,6 +1,8 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { type AppRoute, readRoutingTable } from '@ticket-line/api/routes'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import type { RequestOptions } from '../stack/client.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { CALLERS, type Caller, KEY_CALLERS, type KeyCaller, keysOf, tokensOf } from './callers.ts'
@@ -14,6 +16,9 @@ const scenes = {
 const expected = expectations(scenes.roles)
 const expectedOfKeys = expectations(scenes.keys)
 const routes = await readRoutingTable()
+/** A file of the pages. Its name changes with its content. */
+const assets = readdirSync(fromRoot('packages/web/dist/assets'))
+const asset = assets.find((name) => name.endsWith('.js')) ?? ''
 const nameOf = ({ method, path }: AppRoute): string => `${method} ${path}`
 const isBoard = ({ path }: AppRoute): boolean => path === BOARD || path.startsWith(`${BOARD}/`)
 
@@ -62,6 +67,7 @@ function fillPath(path: string, eventId: number): string {
     ':queueName': `event-${eventId}`,
     ':queueStatus': 'completed',
     ':schedulerId': 'some',
+    ':name': asset,
     '*': 'favicon.ico',
   }
   return path

@@ -115,6 +115,8 @@ describe('query parameters', () => {
     '/',
     '/docs',
     '/docs/start.js',
+    '/e/1',
+    '/box-office',
     '/openapi.json',
     '/livez',
     '/readyz',
@@ -131,7 +133,7 @@ describe('every response', () => {
   const app = appUnderTest()
 
   it('contains the security headers and the request id', async () => {
-    for (const line of ['GET /livez', 'GET /nothing', 'POST /book', 'GET /docs']) {
+    for (const line of ['GET /livez', 'GET /nothing', 'POST /book', 'GET /docs', 'GET /e/1']) {
       const { headers } = await call(app, line, { headers: { 'x-request-id': 'abc-1' } })
       expect(headers.get('x-request-id')).toBe('abc-1')
       expect(headers.get('x-content-type-options')).toBe('nosniff')

@@ -37,6 +37,8 @@ import { docsRoutes } from './openapi/routes.js'
 import type { Metrics } from './operations/metrics.js'
 import { operationRoutes } from './operations/routes.js'
 import { securityTxtRoute } from './operations/security-txt.js'
+import type { BuiltFiles } from './pages/built-files.js'
+import { pageRoutes } from './pages/routes.js'
 import { type WebhookDeps, webhookRoutes } from './webhooks/routes.js'
 
 /** What the routes and middleware need. */
@@ -84,6 +86,7 @@ export interface AppDeps extends WebhookDeps, KeyDeps {
   /** Absent if the installation has no EdDSA keys of its own. */
   publicKeys?: Pick<Keyring, 'own'> | undefined
   dashboard?: Dashboard | undefined
+  pages: BuiltFiles
 }
 
 /** All routes of the API, in the order of the documentation. */
@@ -108,6 +111,7 @@ export function createRoutes(deps: AppDeps): Route[] {
     ...operationRoutes(deps),
     securityTxtRoute(deps.securityContacts),
     ...(dashboard?.routes ?? []),
+    ...pageRoutes(deps.pages),
   ]
   return [...routes, ...docsRoutes(routes)]
 }

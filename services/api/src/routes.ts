@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import { readConfig } from './config.js'
 import type { ChangeWatch } from './live/change-watch.js'
 import { createMetrics } from './operations/metrics.js'
+import type { BuiltFiles } from './pages/built-files.js'
 import { wireApp } from './wire-app.js'
 
 /** One entry of the app's routing table. */
@@ -39,6 +40,7 @@ export async function readRoutingTable(): Promise<AppRoute[]> {
     metrics: createMetrics(),
     cors: undefined,
     tracing: undefined,
+    pages: {} as BuiltFiles,
     log: createLog('routes', 'silent'),
   })
   const routes = new Map<string, AppRoute>()

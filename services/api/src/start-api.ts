@@ -22,6 +22,7 @@ import type { ApiConfig } from './config.js'
 import { createCors } from './http/cors.js'
 import { createChangeWatch } from './live/change-watch.js'
 import { createMetrics, type Metrics } from './operations/metrics.js'
+import { readBuiltFiles } from './pages/built-files.js'
 import { closeServer, listen } from './server.js'
 import { wireApp } from './wire-app.js'
 
@@ -113,6 +114,7 @@ export async function startApi(
     cors,
     metrics,
     tracing,
+    pages: await readBuiltFiles(),
     log,
   })
   closers.push('identity', () => identity.stop())

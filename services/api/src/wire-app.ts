@@ -24,6 +24,7 @@ import { createChangeFeed } from './live/change-feed.js'
 import type { ChangeWatch } from './live/change-watch.js'
 import { createLiveStreams } from './live/live-streams.js'
 import type { Metrics } from './operations/metrics.js'
+import type { BuiltFiles } from './pages/built-files.js'
 import { createWebhookQueue } from './webhooks/queue.js'
 import { createWebhookStore } from './webhooks/store.js'
 import { type Identity, wireIdentity } from './wire-identity.js'
@@ -45,6 +46,7 @@ export interface WireAppDeps {
   metrics: Metrics
   /** Undefined if tracing is off. */
   tracing: Tracing | undefined
+  pages: BuiltFiles
   log: Log
 }
 
@@ -68,6 +70,7 @@ export async function wireApp({
   cors,
   metrics,
   tracing,
+  pages,
   log,
 }: WireAppDeps): Promise<WiredApp> {
   const { layout, server } = config
@@ -114,6 +117,7 @@ export async function wireApp({
     trustedProxies: config.trustedProxies,
     cors,
     securityContacts: config.securityContacts,
+    pages,
     requests,
     longPolls,
     guards,

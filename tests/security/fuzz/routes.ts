@@ -95,6 +95,8 @@ export const FUZZ_ROUTES: readonly FuzzRoute[] = [
   { method: 'GET', path: '/events/:id', needs: 'nothing' },
   { method: 'GET', path: '/livez', needs: 'nothing' },
   { method: 'GET', path: '/docs', needs: 'nothing' },
+  { method: 'GET', path: '/e/:id', needs: 'nothing' },
+  { method: 'GET', path: '/assets/:id', needs: 'nothing' },
   { method: 'POST', path: '/admin/login', needs: 'nothing', body: { userId: 'u', password } },
 ]
 

@@ -9,6 +9,7 @@ import {
   newJobId,
 } from '@ticket-line/shared'
 import { audit } from '../http/audit.js'
+import { matchesEtag } from '../http/etag.js'
 import {
   checkKey,
   idempotencyKeyOf,
@@ -23,7 +24,6 @@ import { eventIdParams } from '../http/schemas.js'
 import type { EventAccess } from './access.js'
 import { eventBodyOf, eventSchema, eventTagOf } from './event-body.js'
 import type { EventReads } from './reads.js'
-import { matchesEtag } from './routes.js'
 import { newEventSchema, patchOf } from './settings.js'
 
 export interface EventDeps {

@@ -2,6 +2,7 @@ import type { UserClaim } from '@ticket-line/db'
 import { AppError } from '@ticket-line/shared'
 import type { z } from 'zod'
 import { audit } from '../http/audit.js'
+import { matchesEtag } from '../http/etag.js'
 import { callerOf, hasScope, isOrganizer, type Principal } from '../http/principal.js'
 import { eventNotFound } from '../http/problem.js'
 import { defineRoute, principalOf, type Route, requireAllEvents } from '../http/route.js'
@@ -110,13 +111,6 @@ function statusRoute({ events }: StatusDeps): Route {
       return reply(c, 200, { eventId, ...counts }, headers)
     },
   })
-}
-
-/** True if `If-None-Match` contains the tag. The comparison is weak (RFC 9110, section 13.1.2). */
-export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false
-  if (ifNoneMatch.trim() === '*') return true
-  return ifNoneMatch.split(',').some((entry) => entry.trim().replace(/^W\//, '') === etag)
 }
 
 function standingRoute({ events }: StatusDeps): Route {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { prefers, prefersHtml } from './accept.js'
+import { acceptsEncoding, prefers, prefersHtml } from './accept.js'
 
 it.each([
   [undefined, false],
@@ -36,4 +36,18 @@ it.each([
   ['image/png', false],
 ])('decides whether "Accept: %s" prefers HTML: %s', (accept, expected) => {
   expect(prefersHtml(accept)).toBe(expected)
+})
+
+it.each([
+  [undefined, false],
+  ['', false],
+  ['gzip, deflate, br', true],
+  ['BR;q=0.1', true],
+  ['gzip, br;q=0', false],
+  ['gzip, *;q=0.5', true],
+  ['*;q=0', false],
+  ['br;q=x', false],
+  ['brotli', false],
+])('decides whether "Accept-Encoding: %s" accepts Brotli: %s', (accept, expected) => {
+  expect(acceptsEncoding(accept, 'br')).toBe(expected)
 })

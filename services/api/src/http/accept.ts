@@ -24,6 +24,17 @@ function rate(accept: string, mediaType: string): Rating {
   return best
 }
 
+/** True if the client can decode a content coding (RFC 9110, section 12.5.3). */
+export function acceptsEncoding(accept: string | undefined, encoding: string): boolean {
+  const weights = new Map(
+    (accept ?? '').split(',').map((element): [string, number] => {
+      const [coding = '', weight = ''] = element.split(';').map((part) => part.trim().toLowerCase())
+      return [coding, weight.startsWith('q=') ? Number(weight.slice(2)) : 1]
+    }),
+  )
+  return (weights.get(encoding) ?? weights.get('*') ?? 0) > 0
+}
+
 /** True if the client prefers a media type to JSON. A client that names neither gets JSON. */
 export function prefers(mediaType: string, accept: string | undefined): boolean {
   if (accept === undefined) return false

@@ -136,7 +136,7 @@ it('finds every call of an installation with all features in docs/openapi.json',
     // The document leaves out pages, probes and metrics.
     .filter(
       (call) =>
-        !/ \/(docs|admin|openapi\.json|livez|readyz|metrics|\.well-known\/security\.txt)\b/.test(
+        !/ \/(e|box-office|assets|docs|admin|openapi\.json|livez|readyz|metrics|\.well-known\/security\.txt)\b/.test(
           call,
         ),
     )

@@ -1,4 +1,3 @@
-import { VERSION } from '@ticket-line/shared'
 import { Hono } from 'hono'
 import { describe, expect, it, vi } from 'vitest'
 import type { AppEnv } from '../http/env.js'
@@ -37,30 +36,6 @@ describe('GET /docs', () => {
     expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
     expect(await part()).toMatchObject({ status: 200, text: 'swagger-ui.css' })
     expect(readAsset).toHaveBeenCalledTimes(2)
-  })
-})
-
-describe('GET /', () => {
-  const app = appUnderTest()
-
-  it('redirects browsers to the documentation', async () => {
-    const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
-    const answer = await call(app, 'GET /', { headers: { accept } })
-    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/docs'])
-    expect(answer.headers.get('vary')).toBe('Accept')
-  })
-
-  it('returns all paths to other clients', async () => {
-    const answer = await call(app, 'GET /?from=somewhere')
-    expect(answer.status).toBe(200)
-    expect(answer.json).toEqual({
-      name: 'ticket-line',
-      version: VERSION,
-      docs: '/docs',
-      openapi: '/openapi.json',
-      dashboard: '/admin/queues',
-    })
-    expect(answer.headers.get('vary')).toBe('Accept')
   })
 })
 

@@ -2,10 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { VERSION } from '@ticket-line/shared'
-import { z } from 'zod'
-import { prefersHtml } from '../http/accept.js'
-import { redirect, sendText } from '../http/reply.js'
+import { sendText } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createOpenApiDocument } from './document.js'
 
@@ -25,50 +22,7 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** The JSON at `/`. */
-const ROOT = {
-  name: 'ticket-line',
-  version: VERSION,
-  docs: '/docs',
-  openapi: '/openapi.json',
-  dashboard: '/admin/queues',
-}
-
-const rootSchema = z
-  .strictObject({
-    name: z.string(),
-    version: z.string(),
-    docs: z.string(),
-    openapi: z.string(),
-    dashboard: z.string(),
-  })
-  .meta({ id: 'Service', example: ROOT })
-
 const shared = { method: 'GET', auth: 'none', limit: 'dashboard', ignoresQuery: true } as const
-
-/**
- * `GET /`: redirects browsers to the documentation, and gives programs the paths of the service.
- */
-const rootRoute = defineRoute({
-  ...shared,
-  path: '/',
-  docs: {
-    operationId: 'getService',
-    tag: 'Service',
-    summary: 'Get the name, version and paths of the service',
-    description: 'Redirects clients that prefer `text/html` to `/docs`.',
-    requestHeaders: { Accept: '`application/json` or `text/html`' },
-  },
-  responses: {
-    200: { description: 'Name, version and paths.', schema: rootSchema },
-    302: { description: 'A redirect to `/docs`.', headers: ['Location'] },
-  },
-  handler(c, _input, reply) {
-    const vary = { vary: 'Accept' }
-    if (prefersHtml(c.req.header('accept'))) return redirect(c, 302, ROOT.docs, vary)
-    return reply(c, 200, ROOT, vary)
-  },
-})
 
 type ReadBytes = (name: string) => Promise<Uint8Array<ArrayBuffer>>
 
@@ -84,7 +38,7 @@ export function docsRoutes(
 ): Route[] {
   let built: string | undefined
   const document = (): string => {
-    built ??= JSON.stringify(createOpenApiDocument([...documented, rootRoute]))
+    built ??= JSON.stringify(createOpenApiDocument(documented))
     return built
   }
   const bytesOf = cacheFiles(readBytes)
@@ -114,7 +68,7 @@ export function docsRoutes(
       },
     }),
   )
-  return [rootRoute, ...pages, ...files]
+  return [...pages, ...files]
 }
 
 function readFromFolders(name: string): Promise<Uint8Array<ArrayBuffer>> {

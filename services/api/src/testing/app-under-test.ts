@@ -24,6 +24,7 @@ import { createConcurrencyLimit } from '../limits/concurrency.js'
 import { createExportLimit } from '../limits/export-limit.js'
 import type { ChangeFeed } from '../live/change-feed.js'
 import { createMetrics } from '../operations/metrics.js'
+import type { BuiltFile, BuiltFiles } from '../pages/built-files.js'
 import type { WebhookDeps } from '../webhooks/routes.js'
 import type { WebhookStore } from '../webhooks/store.js'
 
@@ -241,6 +242,19 @@ export const booked: SubmitResult = {
   outcome: { outcome: 'booked', bookingId: '1-6', decidedAtMs: 1_700_000_000_000 },
 }
 
+/** A file whose compressed copies differ from it. */
+function fakeFile(text: string, mediaType = 'text/html; charset=utf-8'): BuiltFile {
+  const bytes = new TextEncoder().encode(text)
+  const [br, gzip] = ['br', 'gzip'].map((name) => new TextEncoder().encode(`${name} of ${text}`))
+  return { mediaType, digest: text, bytes, compressed: { br: br ?? bytes, gzip: gzip ?? bytes } }
+}
+
+/** Pages of one word each, and one asset. */
+export const fakePages: BuiltFiles = {
+  pages: { home: fakeFile('home'), event: fakeFile('event'), boxOffice: fakeFile('box-office') },
+  assets: new Map([['style-1.css', fakeFile('style', 'text/css; charset=utf-8')]]),
+}
+
 /** The whole app with fakes behind it. */
 export function appUnderTest(changes: Partial<AppDeps> = {}) {
   return createApp({
@@ -265,6 +279,7 @@ export function appUnderTest(changes: Partial<AppDeps> = {}) {
     streams: { open: async () => undefined },
     streamLimit: { enter: async () => () => undefined },
     securityContacts: [],
+    pages: fakePages,
     initializeOpen: false,
     resultWaitMs: 10_000,
     readTimeoutMs: 200,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { matchesEtag } from './routes.js'
+import { matchesEtag } from './etag.js'
 
 it.each([
   [undefined, false],
