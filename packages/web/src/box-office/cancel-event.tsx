@@ -6,6 +6,7 @@ import { announce, Failure, Field } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { cancelPreview } from './cancel-preview.js'
 import { fragmentOf } from './routes.js'
+import { saleText } from './sale-text.js'
 import type { EventViewProps } from './tagged-event.js'
 
 /** Says what canceling the event will do, and does it. */
@@ -20,28 +21,43 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
     announce('The event is canceled.')
   })
   if (event.state === 'canceled')
-    return <p>The event is canceled. All bookings and holds and the waiting list have ended.</p>
+    return (
+      <>
+        <h2>Cancel event</h2>
+        <p>{saleText(event)}</p>
+      </>
+    )
 
   const { bookings, holds, waiting, unsold, isUnused } = cancelPreview(event)
   return (
     <>
+      <h2>Cancel event</h2>
       <p>If you cancel the event now:</p>
       <ul>
-        <li>
-          <strong>{plural(bookings, 'booking ends', 'bookings end')}.</strong> Refunds are up to
-          you.
-        </li>
-        <li>
-          <strong>{plural(holds, 'held ticket is released', 'held tickets are released')}.</strong>
-        </li>
-        <li>
-          <strong>{plural(waiting, 'person leaves', 'people leave')} the waiting list.</strong>
-        </li>
-        <li>
-          <strong>{plural(unsold, 'unsold ticket', 'unsold tickets')}</strong> can never be sold.
-        </li>
-        <li>Nobody can book, cancel or confirm any more, and you cannot change the settings.</li>
-        <li>Webhooks report it. Nobody gets a message from here.</li>
+        {bookings > 0 && (
+          <li>
+            <strong>{plural(bookings, 'booking ends', 'bookings end')}.</strong> Refunds are up to
+            you.
+          </li>
+        )}
+        {holds > 0 && (
+          <li>
+            <strong>{plural(holds, 'held ticket is released', 'held tickets are released')}.</strong>
+          </li>
+        )}
+        {waiting > 0 && (
+          <li>
+            <strong>{plural(waiting, 'person leaves', 'people leave')} the waiting list.</strong>
+          </li>
+        )}
+        {unsold > 0 && (
+          <li>
+            <strong>{plural(unsold, 'unsold ticket', 'unsold tickets')}</strong> can never be sold.
+          </li>
+        )}
+        <li>Nobody can book, confirm or cancel a ticket any more.</li>
+        <li>The settings cannot be changed any more.</li>
+        <li>Webhooks report it. Ticket Line itself writes to nobody.</li>
       </ul>
       <p>
         This cannot be undone. The numbers are those of a moment ago.{' '}

@@ -29,7 +29,7 @@ export function drawCharts(root: HTMLElement): Charts {
   }
   const time: uPlot.Scale = {
     time: true,
-    range: (_, min, max) => [Math.min(min, max - SHORTEST_SPAN_S), max],
+    range: (_, min, max) => [min, Math.max(max, min + SHORTEST_SPAN_S)],
   }
   const fromZero: uPlot.Scale = {
     range: { min: { pad: 0, soft: 0, mode: 1 }, max: { pad: 0.1, soft: 1, mode: 1 } },

@@ -34,15 +34,16 @@ export function CreateEvent() {
         void create.run()
       }}
     >
+      <h2>New event</h2>
       <fieldset>
         <legend>
-          <h2>Event</h2>
+          <h3>Event</h3>
         </legend>
         <DetailFields {...props} />
       </fieldset>
       <fieldset>
         <legend>
-          <h2>Tickets</h2>
+          <h3>Tickets</h3>
         </legend>
         <SaleFields {...props} />
       </fieldset>

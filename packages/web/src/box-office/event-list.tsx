@@ -1,5 +1,5 @@
 import { dataOf } from '@ticket-line/client'
-import { useState } from 'preact/hooks'
+import { useId, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { moment, number } from '../format.js'
 import { Failure, Field } from '../ui/index.js'
@@ -42,6 +42,7 @@ export function EventList() {
   )
   return (
     <>
+      <h2>Your events</h2>
       <SearchForm onSearch={setSearch} />
       {load.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
       {load.kind === 'failed' && <Failure error={load.error} retry={load.reload} />}
@@ -51,7 +52,7 @@ export function EventList() {
       {load.kind === 'loaded' && load.data.events.length > 0 && (
         <>
           <Events events={load.data.events} />
-          <p class="actions">
+          <p class="buttons">
             {after !== undefined && (
               <button type="button" class="secondary" onClick={() => setSearch({ name, state })}>
                 First page
@@ -74,6 +75,7 @@ export function EventList() {
 }
 
 function SearchForm({ onSearch }: { onSearch: (search: Search) => void }) {
+  const state = useId()
   return (
     <search>
       <form
@@ -88,17 +90,17 @@ function SearchForm({ onSearch }: { onSearch: (search: Search) => void }) {
         }}
       >
         <Field label="The name begins with" name="name" type="search" maxLength={200} />
-        <label>
-          State
-          <select name="state">
+        <div class="field">
+          <label for={state}>State</label>
+          <select id={state} name="state">
             <option value="">any</option>
-            {Object.entries(STATE_LABELS).map(([state, label]) => (
-              <option key={state} value={state}>
+            {Object.entries(STATE_LABELS).map(([value, label]) => (
+              <option key={value} value={value}>
                 {label}
               </option>
             ))}
           </select>
-        </label>
+        </div>
         <button type="submit">Search</button>
       </form>
     </search>

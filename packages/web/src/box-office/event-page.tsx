@@ -11,14 +11,15 @@ import { Settings, type SettingsDraft } from './settings.js'
 import { Staff } from './staff/index.js'
 import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
 
-const TABS: Record<EventView, string> = {
+/** What the views are called in the tabs and in the title of the page. */
+export const EVENT_TITLES: Record<EventView, string> = {
   overview: 'Overview',
   bookings: 'Bookings',
   held: 'Held tickets',
   'waiting-list': 'Waiting list',
   grant: 'Give a ticket',
   settings: 'Settings',
-  staff: 'Organizers',
+  staff: 'Staff',
   changes: 'Change log',
   cancel: 'Cancel event',
 }
@@ -45,13 +46,18 @@ export function EventPage({
   }, [eventId, name])
 
   async function refresh(): Promise<void> {
-    await withSession(() => readEvent(eventId)).then(setNewer, () => undefined)
+    const read = await withSession(() => readEvent(eventId)).catch(() => undefined)
+    if (read === undefined) return
+    // A change may have been decided while the event was read.
+    setNewer((shown) =>
+      shown !== undefined && shown.event.serverTime > read.event.serverTime ? shown : read,
+    )
   }
   const props = tagged && {
     ...tagged,
     refresh,
     onDecided(event: TaggedEvent['event']) {
-      setNewer({ ...tagged, event })
+      setNewer({ ...tagged, event: { ...tagged.event, ...event } })
       // The new tag.
       void refresh()
     },
@@ -60,19 +66,21 @@ export function EventPage({
     <>
       <nav aria-label="Event" class="tabs">
         <ul>
+          <li>
+            <a href={fragmentOf({ view: 'events' })}>‹ Your events</a>
+          </li>
           {EVENT_VIEWS.map((tab) => (
             <li key={tab}>
               <a
                 href={fragmentOf({ view: tab, eventId })}
                 aria-current={tab === view ? 'page' : undefined}
               >
-                {TABS[tab]}
+                {EVENT_TITLES[tab]}
               </a>
             </li>
           ))}
         </ul>
       </nav>
-      <h2 tabIndex={-1}>{TABS[view]}</h2>
       {props === undefined && load.kind === 'loading' && <p aria-busy="true">Loading the event…</p>}
       {props === undefined && load.kind === 'failed' && (
         <Failure error={load.error} retry={load.reload} />

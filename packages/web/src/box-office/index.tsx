@@ -3,7 +3,7 @@ import { useSession } from '../session/index.js'
 import { focusHeading, Page, SignIn } from '../ui/index.js'
 import { CreateEvent } from './create-event.js'
 import { EventList } from './event-list.js'
-import { EventPage } from './event-page.js'
+import { EVENT_TITLES, EventPage } from './event-page.js'
 import { ApiKeys } from './keys/index.js'
 import { fragmentOf, type Route, routeOf } from './routes.js'
 import { Deliveries, Webhooks } from './webhooks/index.js'
@@ -13,11 +13,17 @@ export function BoxOffice() {
   const route = useRoute()
   const session = useSession()
   const viewer = useViewer()
-  const [named, setNamed] = useState<{ eventId: number; name: string }>()
+  const [named, setNamed] = useState<NamedEvent>()
   const isOrganizer = session.kind !== 'signedIn' || session.role !== 'user'
+  const heading = headingOf(route, named)
+  const title = 'eventId' in route ? EVENT_TITLES[route.view] : TITLES[route.view]
+  useEffect(() => {
+    // `Page` names the tab of the browser after the heading. It runs before this effect.
+    document.title = `${title} – ${heading} – Ticket Line`
+  }, [title, heading])
   return (
-    <Page title={titleOf(route, named)}>
-      <Menu route={route} />
+    <Page title={heading}>
+      {!('eventId' in route) && <Menu route={route} />}
       <SignIn reason="Sign in to create events and to watch and change their sale." />
       {!isOrganizer && <NotAnOrganizer />}
       {isOrganizer && viewer !== undefined && (
@@ -30,13 +36,7 @@ export function BoxOffice() {
   )
 }
 
-function View({
-  route,
-  onNamed,
-}: {
-  route: Route
-  onNamed: (named: { eventId: number; name: string }) => void
-}) {
+function View({ route, onNamed }: { route: Route; onNamed: (named: NamedEvent) => void }) {
   switch (route.view) {
     case 'events':
       return <EventList />
@@ -50,9 +50,13 @@ function View({
       return <Deliveries webhookId={route.webhookId} />
     case 'unknown':
       return (
-        <p>
-          There is nothing at this address. <a href={fragmentOf({ view: 'events' })}>Your events</a>
-        </p>
+        <>
+          <h2>Not found</h2>
+          <p>
+            There is nothing at this address.{' '}
+            <a href={fragmentOf({ view: 'events' })}>Your events</a>
+          </p>
+        </>
       )
     default:
       return (
@@ -102,8 +106,15 @@ function NotAnOrganizer() {
   )
 }
 
-function titleOf(route: Route, named: { eventId: number; name: string } | undefined): string {
-  if (!('eventId' in route)) return TITLES[route.view]
+/** The name of an event, once it is known. */
+interface NamedEvent {
+  eventId: number
+  name: string
+}
+
+/** The first heading. The views have the second one. */
+function headingOf(route: Route, named: NamedEvent | undefined): string {
+  if (!('eventId' in route)) return 'Box office'
   return named?.eventId === route.eventId ? named.name : `Event ${route.eventId}`
 }
 
@@ -122,10 +133,10 @@ function useRoute(): Route {
   useEffect(() => {
     if (moves === 0) return
     scrollTo(0, 0)
-    // Of the views of an event, which have the event's name as their first heading.
-    const heading = document.querySelector<HTMLElement>('main h2[tabindex]')
-    if (heading === null) focusHeading()
-    else heading.focus()
+    const heading = document.querySelector<HTMLElement>('main h2')
+    if (heading === null) return focusHeading()
+    heading.tabIndex = -1
+    heading.focus()
   }, [moves])
   return route
 }

@@ -1,3 +1,4 @@
+import './box-office.css'
 import { render } from 'preact'
 import { BoxOffice } from './index.js'
 

@@ -16,12 +16,14 @@ import type { EventViewProps } from './tagged-event.js'
 
 /** How the sale goes at this moment. */
 export function Overview({ event, onDecided, refresh }: EventViewProps) {
+  const isStaff = 'owner' in event
   const live = useLive(event.eventId)
   const shown = liveEvent(event, live.status)
   const series = useSeries(shown, live)
   useFreshEvent(shown, live, () => void refresh())
   return (
     <>
+      <h2>Overview</h2>
       <p>
         <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {withheldText(shown)}
       </p>
@@ -36,8 +38,8 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
         </p>
       )}
       <Figures event={shown} series={series} />
+      {isStaff && shown.state !== 'canceled' && <Switches event={shown} onDecided={onDecided} />}
       {series !== undefined && <LiveChart series={series} />}
-      {shown.state !== 'canceled' && <Switches event={shown} onDecided={onDecided} />}
     </>
   )
 }
@@ -117,7 +119,7 @@ function Switches({
   return (
     <>
       <Failure error={change.error} />
-      <p class="actions">
+      <p class="buttons">
         {sales === 'open' ? (
           <button
             type="button"
