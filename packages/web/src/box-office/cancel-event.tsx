@@ -42,7 +42,9 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
         )}
         {holds > 0 && (
           <li>
-            <strong>{plural(holds, 'held ticket is released', 'held tickets are released')}.</strong>
+            <strong>
+              {plural(holds, 'held ticket is released', 'held tickets are released')}.
+            </strong>
           </li>
         )}
         {waiting > 0 && (
