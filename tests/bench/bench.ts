@@ -16,6 +16,8 @@ import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { measureOneKey } from './one-key.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
+import { measurePages } from './pages.ts'
+import { measurePaint } from './paint.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { RESULTS_PAGE, writeReport } from './report/report.ts'
 import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
@@ -45,9 +47,16 @@ const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measure
     title: '100,000 bookings with one API key for 10,000 users',
     measure: measureOneKey,
   },
+  paint: {
+    title: 'pages at 150 ms round trip and 1.6 Mbit/s, with an empty cache',
+    measure: measurePaint,
+  },
 }
-/** This workload measures server-sent events. */
-const STREAMS = 'streams'
+/** These workloads keep many streams open. */
+const OF_STREAMS: Record<string, { title: string; measure: typeof measureStreams }> = {
+  streams: { title: 'server-sent events', measure: measureStreams },
+  pages: { title: 'one hot event whose page 1,000 people have open', measure: measurePages },
+}
 /** This workload measures deliveries of webhooks. */
 const WEBHOOKS = 'webhooks'
 
@@ -61,7 +70,7 @@ async function main(): Promise<void> {
       ...Object.keys(growths),
       ...Object.keys(OF_ONE_DEPLOYMENT),
       ETA,
-      STREAMS,
+      ...Object.keys(OF_STREAMS),
       WEBHOOKS,
       BULLMQ_ALONE,
     ]
@@ -121,7 +130,11 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
     if (!(await measureEta(servers, options.rounds, options.settings, say))) process.exitCode = 1
     return
   }
-  if (name === STREAMS) return benchStreams(servers, options)
+  const ofStreams = OF_STREAMS[name]
+  if (ofStreams !== undefined) {
+    say(`${ofStreams.title}:`)
+    return benchStreams(servers, options, ofStreams.measure)
+  }
   if (name === WEBHOOKS) {
     say('webhooks:')
     const { rounds, settings } = options
@@ -153,11 +166,11 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
 async function benchStreams(
   servers: Servers,
   { settings, rounds, cpuProf }: BenchOptions,
+  measure: typeof measureStreams,
 ): Promise<void> {
   const profileFolder = cpuProf ? createProfileFolder() : undefined
   const productEnv = { ...settings.productEnv, ...(cpuProf && profiledEnv) }
-  say('server-sent events:')
-  const isReached = await measureStreams({
+  const isReached = await measure({
     servers,
     settings: { ...settings, productEnv },
     rounds,

@@ -22,9 +22,17 @@ const PLENTY = 1_000_000
 /** More than the product serves on two cores. */
 const PREPARED_PER_SECOND = 12_000
 
-/** Streams that are open while others book, and how much of their bookings/s must remain. */
-const BESIDE = { streams: 1000, aim: 0.95 }
-/** Rounds of one window with streams and one without. One more comes first, for the compilers. */
+/** What is open while others book, and how much of their bookings/s must remain. */
+export interface Beside {
+  kind: 'streams' | 'pages'
+  count: number
+  aim: number
+  /** Called before they are opened. */
+  prepare?: (bench: Bench) => Promise<void>
+}
+
+const BESIDE: Beside = { kind: 'streams', count: 1000, aim: 0.95 }
+/** Rounds of one window with them and one without. One more comes first, for the compilers. */
 const MIN_ROUNDS = 9
 const WARM_UP_MS = 2000
 const MEASURED_MS = 5000
@@ -52,6 +60,17 @@ export interface StreamsOptions {
 
 /** @returns whether the aims are reached and everything is correct */
 export async function measureStreams(options: StreamsOptions): Promise<boolean> {
+  return withClients(options, async (bench) => {
+    const isFast = await measureLatencies(bench)
+    return (await measureBeside(bench, BESIDE)) && isFast
+  })
+}
+
+/** Starts a system with many events, and the process with the clients of streams. */
+export async function withClients(
+  options: StreamsOptions,
+  measure: (bench: Bench) => Promise<boolean>,
+): Promise<boolean> {
   const { servers, settings } = options
   const deployment = await product.deploy({
     servers,
@@ -73,8 +92,7 @@ export async function measureStreams(options: StreamsOptions): Promise<boolean> 
     await client.connect()
     await client.query(deployment.tables.insertEvents, [100, PLENTY])
     const bench: Bench = { ...options, deployment, client, clients, meter, profiler, nextEvent: 1 }
-    const isFast = await measureLatencies(bench)
-    return (await measureBeside(bench)) && isFast
+    return await measure(bench)
   } finally {
     clients.stop()
     await meter.close()
@@ -83,7 +101,7 @@ export async function measureStreams(options: StreamsOptions): Promise<boolean> 
   }
 }
 
-interface Bench extends StreamsOptions {
+export interface Bench extends StreamsOptions {
   deployment: Deployment
   client: pg.Client
   clients: StreamClients
@@ -97,7 +115,7 @@ async function measureLatencies(bench: Bench): Promise<boolean> {
   let isReached = true
   for (const { streams, aimMs } of LATENCIES) {
     const eventId = bench.nextEvent++
-    await open(bench, eventId, streams)
+    await open(bench, eventId, { kind: 'streams', count: streams })
     const times = { startMs: 0, endMs: 0 }
     await book(
       deployment,
@@ -138,20 +156,26 @@ async function measureLatencies(bench: Bench): Promise<boolean> {
   return isReached
 }
 
-async function open(bench: Bench, eventId: number, streams: number): Promise<void> {
+async function open(
+  bench: Bench,
+  eventId: number,
+  { kind, count, prepare }: Omit<Beside, 'aim'>,
+): Promise<void> {
   const { deployment, clients, say } = bench
+  await prepare?.(bench)
+  const target = deployment.targets[0] as Deployment['targets'][number]
+  const { jwtSecret } = deployment
   const startedAt = performance.now()
-  await clients.open({
-    target: deployment.targets[0] as Deployment['targets'][number],
-    eventId,
-    streams,
-    jwtSecret: deployment.jwtSecret,
-  })
-  say(`  ${streams} streams opened in ${short(performance.now() - startedAt)} ms`)
+  await clients.open(
+    kind === 'pages'
+      ? { type: 'open-pages', target, eventId, pages: count }
+      : { type: 'open', target, eventId, streams: count, jwtSecret },
+  )
+  say(`  ${count} ${kind} opened in ${short(performance.now() - startedAt)} ms`)
 }
 
-/** Windows with and without streams in turn. Each books an event of its own. */
-async function measureBeside(bench: Bench): Promise<boolean> {
+/** Windows with and without them in turn. Each books an event of its own. */
+export async function measureBeside(bench: Bench, beside: Beside): Promise<boolean> {
   const { say, clients } = bench
   const rounds = Math.max(bench.rounds, MIN_ROUNDS)
   const ratios: number[] = []
@@ -161,7 +185,7 @@ async function measureBeside(bench: Bench): Promise<boolean> {
       ? (['without', 'with'] as const)
       : (['with', 'without'] as const)) {
       const eventId = bench.nextEvent++
-      if (kind === 'with') await open(bench, eventId, BESIDE.streams)
+      if (kind === 'with') await open(bench, eventId, beside)
       const window = await besideWindow(bench, eventId, kind === 'with')
       if (kind === 'with') await clients.close()
       rates[kind] = window.report.answered / (window.report.windowMs / 1000)
@@ -170,10 +194,10 @@ async function measureBeside(bench: Bench): Promise<boolean> {
     if (round > 0) ratios.push(rates.with / rates.without)
   }
   const { median, low, high } = medianRatio(ratios)
-  const isReached = median >= BESIDE.aim
+  const isReached = median >= beside.aim
   say(
-    `bookings/s beside ${BESIDE.streams} streams: ${median.toFixed(3)} × those without [${low.toFixed(3)}, ${high.toFixed(3)}], ` +
-      `aim ≥ ${BESIDE.aim}: ${isReached ? 'reached' : 'NOT reached'}`,
+    `bookings/s beside ${beside.count} ${beside.kind}: ${median.toFixed(3)} × those without [${low.toFixed(3)}, ${high.toFixed(3)}], ` +
+      `aim ≥ ${beside.aim}: ${isReached ? 'reached' : 'NOT reached'}`,
   )
   return isReached
 }
@@ -187,7 +211,7 @@ interface BesideWindow {
 async function besideWindow(
   { deployment, settings, clients, meter, profiler }: Bench,
   eventId: number,
-  withStreams: boolean,
+  isWith: boolean,
 ): Promise<BesideWindow> {
   let usage: Promise<Usage> | undefined
   let streams: Promise<StreamsReport> | undefined
@@ -199,15 +223,11 @@ async function besideWindow(
     settings,
     async (edge) => {
       if (edge === 'start') {
-        await Promise.all([
-          meter.start(),
-          withStreams && clients.start(),
-          withStreams && profiler?.start(),
-        ])
+        await Promise.all([meter.start(), isWith && clients.start(), isWith && profiler?.start()])
       } else {
         usage = meter.stop()
-        if (withStreams) streams = clients.report(0, new Float64Array(0))
-        if (withStreams) await profiler?.stop()
+        if (isWith) streams = clients.report(0, new Float64Array(0))
+        if (isWith) await profiler?.stop()
       }
     },
   )
@@ -226,7 +246,7 @@ function describeWindow(
   const updates =
     streams === undefined
       ? ''
-      : `; ${short(streams.updates / (windowMs / 1000))} updates/s, clients of streams ${((streams.cpuMs / windowMs) * 100).toFixed(0)} %`
+      : `; ${short(streams.updates / (windowMs / 1000))} updates/s, ${streams.loads} page loads, clients of streams ${((streams.cpuMs / windowMs) * 100).toFixed(0)} %`
   return `  ${round} ${kind.padEnd(8)} ${short(answered / (windowMs / 1000))}/s  p50 ${short(report.p50Ms)}  p99 ${short(report.p99Ms)} ms; CPU ${cpu}${updates}`
 }
 
@@ -263,7 +283,7 @@ async function book(
 
 /** The process with the clients of streams. */
 interface StreamClients {
-  open(request: Omit<StreamsRequest & { type: 'open' }, 'type'>): Promise<void>
+  open(request: StreamsRequest & { type: 'open' | 'open-pages' }): Promise<void>
   start(): Promise<void>
   report(firstNo: number, decidedAtMs: Float64Array): Promise<StreamsReport>
   close(): Promise<void>
@@ -283,7 +303,7 @@ function startClients(): StreamClients {
     return answer
   }
   return {
-    open: async (request) => void (await ask({ type: 'open', ...request }, 'opened')),
+    open: async (request) => void (await ask(request, 'opened')),
     start: async () => void (await ask({ type: 'start' }, 'started')),
     report: async (firstNo, decidedAtMs) =>
       (await ask({ type: 'report', firstNo, decidedAtMs }, 'report')).report,

@@ -35,8 +35,9 @@ export function postRequest(path: string, token: string, body: string, headers =
   )
 }
 
-export function getRequest(path: string, token: string): string {
-  return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${token}\r\n\r\n`
+export function getRequest(path: string, token: string | undefined): string {
+  const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`
+  return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${authorization}\r\n`
 }
 
 /** Many requests in one buffer, so that sending one costs only a view of it. */

@@ -8,6 +8,16 @@ export type StreamsRequest =
       streams: number
       jwtSecret: string
     }
+  /**
+   * Opens pages of an event, each with a stream, one half of them signed in. Then loads each of them
+   * again once a minute; whoever is signed in books after that.
+   */
+  | {
+      type: 'open-pages'
+      target: { host: string; port: number }
+      eventId: number
+      pages: number
+    }
   /** The measured window begins now. */
   | { type: 'start' }
   /** @param decidedAtMs when the changes from `firstNo` on were decided, ms since 1970 */
@@ -30,6 +40,8 @@ export interface StreamsReport {
   maxMs: number
   /** Updates that all streams received in the window. */
   updates: number
+  /** Pages that were loaded again in the window. */
+  loads: number
   /** CPU time of the clients in the window. */
   cpuMs: number
 }
