@@ -16,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const admin = { ADMIN_USER: 'admin', ADMIN_PASSWORD: 'demo-admin-password' }
 let system: System
 /** Prepares the demo data as `npm start` does on a database that it did not start. */
-let prepare: (settings?: object) => Promise<{ calls: string[]; why?: string }>
+let prepare: (settings?: object) => ReturnType<typeof prepareDemo>
 
 describe('the demo data in a database given by DATABASE_URL', () => {
   beforeAll(async () => {

@@ -82,6 +82,22 @@ describe('npm start', () => {
   }, 120_000)
   afterAll(() => start.stop(30_000))
 
+  it('prints the page of the demo event before all other addresses', async () => {
+    const [first = ''] = output.filter((line) => line.includes('http://'))
+    const page = /http:\S+$/.exec(first)?.[0] ?? ''
+    expect(page).toBe(`${urlOf(output)}/e/1001`)
+    const answer = await fetch(page, { headers: { accept: 'text/html' } })
+    expect(answer.status).toBe(200)
+    const event = await fetch(`${urlOf(output)}/events/1001`)
+    expect(await event.json()).toMatchObject({
+      name: 'Songs by Lantern Light',
+      venue: 'The Old Boathouse, Bristol',
+      timezone: 'Europe/London',
+      startsAt: expect.stringMatching(/T19:00:00/),
+      state: 'open',
+    })
+  })
+
   it('prints calls that work when pasted into a shell, repeatedly', async ({ skip }) => {
     skip(which('curl') === undefined, 'curl is not installed')
     const calls = output.filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))

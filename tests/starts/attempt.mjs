@@ -123,6 +123,7 @@ export async function start({ clone, temporary, env = {}, user }) {
         .filter((line) => /^(TOKEN=|JOB=|curl )/.test(line))
       if (calls.length !== 5)
         throw new UserError(`It printed ${calls.length} calls instead of 5:\n${output()}`)
+      await checkPage(output())
       const answers = await run('sh', ['-c', calls.join('\n')], { env: all })
       checkAnswers(answers)
     },
@@ -137,6 +138,22 @@ export async function start({ clone, temporary, env = {}, user }) {
       await checkNothingLeft({ clone, temporary, ports })
     },
   }
+}
+
+/** Opens the page of the demo event, the first address that was printed. @param {string} printed */
+async function checkPage(printed) {
+  const page = /^Buy a ticket at +(\S+\/e\/1001)$/m.exec(printed)?.[1]
+  if (page === undefined) throw new UserError(`It printed no page:\n${printed}`)
+  const answer = await fetch(page, { headers: { accept: 'text/html' } })
+  const html = await answer.text()
+  const assets = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, name]) => name)
+  const missing = []
+  for (const asset of assets)
+    if ((await fetch(new URL(asset ?? '', page))).status !== 200) missing.push(asset)
+  if (answer.status !== 200 || assets.length === 0 || missing.length > 0)
+    throw new UserError(
+      `${page} answered ${answer.status} and lacks ${missing.join(', ')}:\n${html}`,
+    )
 }
 
 /** @param {string} answers one JSON text per line */

@@ -2,12 +2,19 @@ import { createHash } from 'node:crypto'
 import { isKept, keptSecret } from './settings.mjs'
 
 /** The ids 1, 2, 3 … are left to the examples of the documentation. */
-export const demoEvent = { eventId: 1001, totalTickets: 100 }
+const demoEvent = {
+  eventId: 1001,
+  totalTickets: 100,
+  name: 'Songs by Lantern Light',
+  venue: 'The Old Boathouse, Bristol',
+  timezone: 'Europe/London',
+}
 
 /**
  * @typedef {object} Demo
  * @property {string[]} calls shell commands to paste; they work any number of times
- * @property {string} [why] the reason if there are none
+ * @property {string} [page] the page of the demo event; absent if there is no demo event
+ * @property {string} [why] the reason if there are no calls
  */
 
 /**
@@ -38,14 +45,30 @@ export async function prepareDemo(baseUrl, { settings, shownUrl, ownDatabase }) 
   ) {
     return none('this database already contains events, so no demo data was created in it')
   }
-  const event = await call(baseUrl, 'POST /initialize', { body: demoEvent, token })
-  if (event.status === 409) return none(`event ${demoEvent.eventId} exists with another size`)
-  if (![200, 201].includes(event.status))
-    return none(`POST /initialize of the demo event answered ${event.status}`)
+  const { eventId, totalTickets } = demoEvent
+  const body = { ...demoEvent, ...timesOfDemo(new Date()) }
+  const made = await call(baseUrl, 'POST /events', { body, token })
+  if (made.status === 409) {
+    const event = await call(baseUrl, `GET /events/${eventId}`)
+    if (event.body?.totalTickets !== totalTickets)
+      return none(`event ${eventId} exists with another size`)
+  } else if (made.status !== 201) {
+    return none(`POST /events of the demo event answered ${made.status}`)
+  }
   const password = keptSecret('demo-password')
   const buyer = await registerBuyer(baseUrl, password)
   if (buyer === undefined) return none('no account could be registered for the buyer')
-  return { calls: curlLines(shownUrl, buyer, password) }
+  return { calls: curlLines(shownUrl, buyer, password), page: `${shownUrl}/e/${eventId}` }
+}
+
+/** The evening of a Saturday, at least three weeks after the time. @param {Date} now */
+function timesOfDemo(now) {
+  const start = new Date(now)
+  start.setUTCDate(now.getUTCDate() + 21 + ((6 - now.getUTCDay() + 7) % 7))
+  start.setUTCHours(19, 0, 0, 0)
+  const end = new Date(start)
+  end.setUTCHours(22)
+  return { startsAt: start.toISOString(), endsAt: end.toISOString() }
 }
 
 /** @param {string} why @returns {Demo} */

@@ -130,7 +130,7 @@ async function startAll(shutdown) {
   const shownUrl = shownUrlOf(host, port)
   const demo =
     settings.NODE_ENV === 'production'
-      ? { calls: [] }
+      ? /** @type {import('./demo.mjs').Demo} */ ({ calls: [] })
       : await prepareDemo(url, { settings, shownUrl, ownDatabase: postgres.ours })
   printUsage({ url: shownUrl, demo, settings, generatedPassword: !env['ADMIN_PASSWORD'] })
 }
@@ -170,15 +170,22 @@ async function requireAddresses({ host, port }, others) {
 function printUsage({ url, demo, settings, generatedPassword }) {
   const lines = [
     '',
+    `Buy a ticket at   ${demo.page ?? `${url}/`}`,
+    '',
     `ticket-line listens on ${url}`,
-    `  documentation   ${url}/docs`,
-    '  guide           docs/integrating.md: API keys, TypeScript, Python',
+    `  box office      ${url}/box-office`,
     `  queue dashboard ${url}/admin/queues`,
   ]
   if (settings.NODE_ENV !== 'production') {
     const password = generatedPassword ? settings['ADMIN_PASSWORD'] : 'the ADMIN_PASSWORD you set'
-    lines.push(`                  sign in as ${settings['ADMIN_USER']}, password: ${password}`)
+    lines.push(
+      `                  for both, ${settings['ADMIN_USER']} with the password ${password}`,
+    )
   }
+  lines.push(
+    `  documentation   ${url}/docs`,
+    '  guide           docs/integrating.md: API keys, TypeScript, Python',
+  )
   const data = path.relative(process.cwd(), dataDir)
   lines.push(`  logs            ${data}/logs/`, `  rate limit      ${describeLimit(settings)}`)
   if (/^(true|1|yes)$/i.test(settings['INITIALIZE_OPEN'] ?? '')) {
