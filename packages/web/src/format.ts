@@ -12,6 +12,8 @@ export interface Format {
   time(iso: string, timezone?: string | null): string
   /** `Jan 31, 2030, 6:30 PM`. */
   moment(iso: string, timezone?: string | null): string
+  /** `Thursday, January 31, 2030 at 6:30 – 9:00 PM`. If the end is unknown, it is left out. */
+  period(startIso: string, endIso: string | null, timezone?: string | null): string
   /** The time alone if it is today, otherwise also the day. */
   until(iso: string, nowMs: number): string
   /** `4:05` below an hour, then `2 hours, 5 minutes`, then `3 days, 2 hours`. */
@@ -57,6 +59,14 @@ export function createFormat(locale?: string, timezone?: string): Format {
       const day = { year: 'numeric', month: 'short', day: 'numeric' } as const
       return format(iso, { ...day, hour: 'numeric', minute: '2-digit', ...suffix }, zone)
     },
+    period(start, end, timezone) {
+      const { zone, suffix } = zoneOf(start, timezone)
+      const day = { weekday: 'long', year: 'numeric', month: 'long', day: 'numeric' } as const
+      const time = { hour: 'numeric', minute: '2-digit', ...suffix } as const
+      const whole = new Intl.DateTimeFormat(locale, { ...day, ...time, timeZone: zone })
+      if (end === null || end < start) return whole.format(new Date(start))
+      return whole.formatRange(new Date(start), new Date(end))
+    },
     until(iso, nowMs) {
       const time = { hour: 'numeric', minute: '2-digit' } as const
       const [then, today] = [iso, nowMs].map((at) => format(at, { dateStyle: 'short' }))
@@ -96,4 +106,4 @@ function isKnown(timezone: string): boolean {
 
 /** In the locale and the time zone of the visitor. */
 export const format = createFormat()
-export const { number, plural, day, time, moment, until, timeLeft, duration } = format
+export const { number, plural, day, time, moment, period, until, timeLeft, duration } = format

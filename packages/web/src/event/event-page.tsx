@@ -62,6 +62,7 @@ export function EventPage({ eventId }: { eventId: number }) {
 
 function ConnectionNote({ text }: { text: string }) {
   useEffect(() => announce(text), [text])
+  useEffect(() => () => announce('The connection is back.'), [])
   return <p class="connection">{text}</p>
 }
 

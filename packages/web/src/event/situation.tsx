@@ -1,3 +1,4 @@
+import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { announce, Countdown, Dialog } from '../ui/index.js'
 import type { Button, Deed, EventView } from './view.js'
@@ -13,10 +14,11 @@ export interface SituationViewProps {
 
 /** Where the visitor is with the event, and the buttons for what they can do. */
 export function SituationView({ view, onAct }: SituationViewProps) {
-  const { kind, tone, heading, text, countdown, notice, buttons } = view
+  const { kind, tone, heading, text, countdown, notice, buttons, signIn } = view
   const [asked, setAsked] = useState<Deed>()
   const title = useRef<HTMLHeadingElement>(null)
   const hasActed = useRef(false)
+  const wasSignedOut = useRef(false)
   // If the button has gone in the meantime, there is nothing to ask any more.
   const asking = buttons.find(({ does, isDisabled }) => does === asked && !isDisabled)
 
@@ -26,12 +28,15 @@ export function SituationView({ view, onAct }: SituationViewProps) {
     onAct(deed)
   }
 
+  const isSignedOut = signIn !== undefined
   useEffect(() => {
-    // A pressed button disappears. Its focus goes to what it has changed.
-    if (hasActed.current) title.current?.focus()
-    if (kind !== 'sending' && kind !== 'in_line') hasActed.current = false
-  }, [kind])
-  useAnnouncements(view)
+    // A button or a form that was used has disappeared. The focus goes to what it has changed.
+    const isLost = document.activeElement === null || document.activeElement === document.body
+    if (hasActed.current || (isLost && !isSignedOut && wasSignedOut.current)) title.current?.focus()
+    wasSignedOut.current = isSignedOut
+    if (!isBusy(kind)) hasActed.current = false
+  }, [kind, isSignedOut])
+  useAnnouncements(view, title)
 
   return (
     <section class="situation" data-kind={kind} data-tone={tone} aria-labelledby="situation">
@@ -99,8 +104,16 @@ function ActionButton({ button, onPress }: { button: Button; onPress: () => void
   )
 }
 
-/** Tells users of screen readers about another situation at once, and about a position sometimes. */
-function useAnnouncements({ kind, heading, text }: EventView): void {
+/**
+ * Tells users of screen readers about another situation at once, and about their position from time
+ * to time.
+ *
+ * @param title is read anyway if it has the focus
+ */
+function useAnnouncements(
+  { kind, heading, text }: EventView,
+  title: RefObject<HTMLHeadingElement | null>,
+): void {
   const saidAtMs = useRef(Number.NEGATIVE_INFINITY)
   const isFirst = useRef(true)
   const say = (words: string): void => {
@@ -110,7 +123,8 @@ function useAnnouncements({ kind, heading, text }: EventView): void {
   const first = text[0] ?? ''
   useEffect(() => {
     // The page itself is read first.
-    if (!isFirst.current) say(`${heading}. ${first}`)
+    const isRead = document.activeElement === title.current
+    if (!isFirst.current) say(isRead ? first : `${heading}. ${first}`)
     if (kind !== 'loading') isFirst.current = false
   }, [kind])
   useEffect(() => {

@@ -189,13 +189,13 @@ export function saleSituation(known: Known): Situation {
 
 function openSale(known: Known): Situation {
   const { event, tickets, words } = known
-  const { free, held: heldTickets, waiting: people, total } = tickets
+  const { held: heldTickets, waiting: people, total } = tickets
   const offer = offerOf(event, tickets)
   if (offer === 'tickets')
     return {
       kind: 'open',
       tone: 'good',
-      heading: `${words.plural(free, 'ticket', 'tickets')} left`,
+      heading: 'Tickets are on sale',
       text: [firstStep(known)],
       buttons: [primary('book', 'Book a ticket')],
     }

@@ -17,7 +17,7 @@ export function TicketBar({ tickets }: { tickets: Tickets }) {
         <rect class="left" x={size - free} width={free} height="1" />
       </svg>
       <figcaption>
-        <strong>{number(free)}</strong> of {plural(total, 'ticket', 'tickets')} left
+        <strong>{plural(free, 'ticket', 'tickets')} left</strong> of {number(total)}
         {more.map((part) => ` · ${part}`)}
       </figcaption>
     </figure>

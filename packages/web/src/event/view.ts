@@ -141,9 +141,7 @@ export function viewOf(facts: Facts, format: Format): EventView {
 
 /** Title of the tab, so that somebody who waits in another tab sees what happens. */
 export function tabTitleOf({ kind, heading }: EventView, name: string): string {
-  if (kind === 'loading') return name
-  // The number of tickets changes too often.
-  return `${kind === 'open' ? 'Tickets are on sale' : heading} – ${name}`
+  return kind === 'loading' ? name : `${heading} – ${name}`
 }
 
 /**

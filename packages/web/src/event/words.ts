@@ -1,7 +1,7 @@
 import type { Format } from '../format.js'
 
 /** How the page of an event writes numbers and times. */
-export interface Words extends Pick<Format, 'number' | 'plural' | 'duration'> {
+export interface Words extends Pick<Format, 'number' | 'duration'> {
   /** `6:30 PM`, or `Jan 31, 6:30 PM` if that is not today. */
   moment(time: string): string
   /** The same with its preposition: `at 6:30 PM`, `on Jan 31, 6:30 PM`. */
@@ -17,11 +17,10 @@ const SUFFIXES: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two:
 
 /** @param nowMs the server's clock */
 export function wordsOf(format: Format, nowMs: number): Words {
-  const { number, plural, duration } = format
+  const { number, duration } = format
   const moment = (time: string): string => format.until(time, nowMs)
   return {
     number,
-    plural,
     duration,
     moment,
     when: (time) => `${moment(time) === format.time(time) ? 'at' : 'on'} ${moment(time)}`,
