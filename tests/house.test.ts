@@ -50,9 +50,9 @@ describe('the layout of the repository', () => {
     expect(find(deep, outside)).toEqual([])
   })
 
-  it('has at most 115 source files in services/api', () => {
+  it('has at most 118 source files in services/api', () => {
     const api = sources.filter((name) => name.startsWith('services/api/'))
-    expect(api.length, `services/api has ${api.length} source files`).toBeLessThanOrEqual(115)
+    expect(api.length, `services/api has ${api.length} source files`).toBeLessThanOrEqual(118)
   })
 
   it('has no source file under 30 lines that only one other file imports', () => {
