@@ -20,18 +20,11 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
     onDecided({ ...event, state: 'canceled' })
     announce('The event is canceled.')
   })
-  if (event.state === 'canceled')
-    return (
-      <>
-        <h2>Cancel event</h2>
-        <p>{saleText(event)}</p>
-      </>
-    )
+  if (event.state === 'canceled') return <p>{saleText(event)}</p>
 
   const { bookings, holds, waiting, unsold, isUnused } = cancelPreview(event)
   return (
     <>
-      <h2>Cancel event</h2>
       <p>If you cancel the event now:</p>
       <ul>
         {bookings > 0 && (

@@ -26,6 +26,8 @@ export function drawCharts(root: HTMLElement): Charts {
   const shared: Partial<uPlot.Options> = {
     cursor: { sync: { key: 'box-office' }, drag: { x: false, y: false } },
     legend: { show: false },
+    // The last time of the axis needs room on the right.
+    padding: [8, 32, 0, 0],
   }
   const time: uPlot.Scale = {
     time: true,

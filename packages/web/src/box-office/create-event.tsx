@@ -34,16 +34,15 @@ export function CreateEvent() {
         void create.run()
       }}
     >
-      <h2>New event</h2>
       <fieldset>
         <legend>
-          <h3>Event</h3>
+          <h2>Event</h2>
         </legend>
         <DetailFields {...props} />
       </fieldset>
       <fieldset>
         <legend>
-          <h3>Tickets</h3>
+          <h2>Tickets</h2>
         </legend>
         <SaleFields {...props} />
       </fieldset>

@@ -1,17 +1,18 @@
-import { dataOf } from '@ticket-line/client'
-import { useId, useState } from 'preact/hooks'
+import { type components, dataOf } from '@ticket-line/client'
+import { useId, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { moment, number } from '../format.js'
-import { Failure, Field } from '../ui/index.js'
+import { announce, Failure, Field } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
+import { Pager } from './pager.js'
 import { fragmentOf } from './routes.js'
 import { type SaleState, STATE_LABELS } from './sale-text.js'
+import { Table, type TableProps } from './table.js'
+import { back, FIRST_PAGE, forward, positionOf, type Trail } from './trail.js'
 
 interface Search {
   name: string
   state: SaleState | ''
-  /** `next` of the page before. */
-  after?: string
 }
 
 const EVERYTHING: Search = { name: '', state: '' }
@@ -20,7 +21,9 @@ const EVENTS_PER_PAGE = 50
 /** The events of which the organizer is staff, the latest first. */
 export function EventList() {
   const [search, setSearch] = useState(EVERYTHING)
-  const { name, state, after } = search
+  const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
+  const { name, state } = search
+  const after = positionOf(trail)
   const load = useLoad(
     (signal) =>
       dataOf(
@@ -40,36 +43,45 @@ export function EventList() {
       ),
     [name, state, after],
   )
+  const section = useRef<HTMLElement>(null)
+
+  function turnTo(next: Trail): void {
+    setTrail(next)
+    announce(`Page ${next.length}`)
+    section.current?.focus()
+  }
   return (
     <>
-      <h2>Your events</h2>
-      <SearchForm onSearch={setSearch} />
-      {load.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
-      {load.kind === 'failed' && <Failure error={load.error} retry={load.reload} />}
-      {load.kind === 'loaded' && load.data.events.length === 0 && (
-        <NoEvents isSearch={name !== '' || state !== ''} />
-      )}
-      {load.kind === 'loaded' && load.data.events.length > 0 && (
-        <>
-          <Events events={load.data.events} />
-          <p class="buttons">
-            {after !== undefined && (
-              <button type="button" class="secondary" onClick={() => setSearch({ name, state })}>
-                First page
-              </button>
-            )}
-            {load.data.next !== null && (
-              <button
-                type="button"
-                class="secondary"
-                onClick={() => setSearch({ name, state, after: load.data.next as string })}
-              >
-                Next page
-              </button>
-            )}
-          </p>
-        </>
-      )}
+      <SearchForm
+        onSearch={(next) => {
+          setSearch(next)
+          setTrail(FIRST_PAGE)
+        }}
+      />
+      <section aria-label="Events" tabIndex={-1} ref={section}>
+        {load.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
+        {load.kind === 'failed' && <Failure error={load.error} retry={load.reload} />}
+        {load.kind === 'loaded' && load.data.events.length === 0 && (
+          <NoEvents isSearch={name !== '' || state !== '' || after !== undefined} />
+        )}
+        {load.kind === 'loaded' && load.data.events.length > 0 && (
+          <>
+            <Table
+              caption="Your events"
+              headings={['Event', 'Starts', 'State', 'Tickets left', 'Waiting']}
+              rows={load.data.events.map(rowOf)}
+            />
+            <Pager
+              label="Pages of events"
+              pageNo={trail.length}
+              next={load.data.next}
+              onBack={() => turnTo(back(trail))}
+              onNext={(next) => turnTo(forward(trail, next))}
+              onReload={load.reload}
+            />
+          </>
+        )}
+      </section>
     </>
   )
 }
@@ -116,52 +128,16 @@ function NoEvents({ isSearch }: { isSearch: boolean }) {
   )
 }
 
-interface ListedEvent {
-  eventId: number
-  name: string | null
-  startsAt: string | null
-  state: SaleState
-  totalTickets: number
-  availableTickets: number
-  waitingListCount: number
-}
-
-function Events({ events }: { events: readonly ListedEvent[] }) {
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a part that scrolls must be reachable by keys
-    <section class="overflow-auto" aria-label="Events" tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Event</th>
-            <th scope="col">Starts</th>
-            <th scope="col">State</th>
-            <th scope="col" class="numeric">
-              Tickets left
-            </th>
-            <th scope="col" class="numeric">
-              Waiting
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => (
-            <tr key={event.eventId}>
-              <th scope="row">
-                <a href={fragmentOf({ view: 'overview', eventId: event.eventId })}>
-                  {event.name ?? `Event ${event.eventId}`}
-                </a>
-              </th>
-              <td>{event.startsAt === null ? '' : moment(event.startsAt)}</td>
-              <td>{STATE_LABELS[event.state]}</td>
-              <td class="numeric">
-                {number(event.availableTickets)} of {number(event.totalTickets)}
-              </td>
-              <td class="numeric">{number(event.waitingListCount)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  )
+function rowOf(event: components['schemas']['ListedEvent']): TableProps['rows'][number] {
+  const { eventId, name, startsAt, state } = event
+  return {
+    key: eventId,
+    cells: [
+      <a href={fragmentOf({ view: 'overview', eventId })}>{name ?? `Event ${eventId}`}</a>,
+      startsAt === null ? '–' : moment(startsAt),
+      STATE_LABELS[state],
+      `${number(event.availableTickets)} of ${number(event.totalTickets)}`,
+      number(event.waitingListCount),
+    ],
+  }
 }

@@ -24,6 +24,9 @@ export const EVENT_TITLES: Record<EventView, string> = {
   cancel: 'Cancel event',
 }
 
+/** The id of the heading of the view of an event that is shown. */
+export const VIEW_HEADING = 'view'
+
 /** One event and its views. The event is read once, not by each view. */
 export function EventPage({
   eventId,
@@ -37,6 +40,8 @@ export function EventPage({
   const load = useLoad((signal) => readEvent(eventId, signal), [eventId])
   const [newer, setNewer] = useState<TaggedEvent>()
   const tagged = newer ?? (load.kind === 'loaded' ? load.data : undefined)
+  // Only staff see the owner.
+  const isStaff = tagged === undefined || 'owner' in tagged.event
   // What was typed is kept while another view of the event is shown.
   const [draft, setDraft] = useState<SettingsDraft>()
 
@@ -69,7 +74,7 @@ export function EventPage({
           <li>
             <a href={fragmentOf({ view: 'events' })}>‹ Your events</a>
           </li>
-          {EVENT_VIEWS.map((tab) => (
+          {EVENT_VIEWS.filter((tab) => isStaff || tab === 'overview').map((tab) => (
             <li key={tab}>
               <a
                 href={fragmentOf({ view: tab, eventId })}
@@ -81,12 +86,26 @@ export function EventPage({
           ))}
         </ul>
       </nav>
+      <h2 id={VIEW_HEADING} tabIndex={-1}>
+        {EVENT_TITLES[view]}
+      </h2>
       {props === undefined && load.kind === 'loading' && <p aria-busy="true">Loading the event…</p>}
       {props === undefined && load.kind === 'failed' && (
         <Failure error={load.error} retry={load.reload} />
       )}
+      {props !== undefined && !isStaff && (
+        <p class="notice">
+          You are not staff of this event, so you can only see what everybody sees.
+        </p>
+      )}
       {props !== undefined && (
-        <View {...props} key={view} view={view} draft={draft} onDraft={setDraft} />
+        <View
+          {...props}
+          key={view}
+          view={isStaff ? view : 'overview'}
+          draft={draft}
+          onDraft={setDraft}
+        />
       )}
     </>
   )

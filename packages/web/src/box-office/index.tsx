@@ -3,7 +3,7 @@ import { useSession } from '../session/index.js'
 import { focusHeading, Page, SignIn } from '../ui/index.js'
 import { CreateEvent } from './create-event.js'
 import { EventList } from './event-list.js'
-import { EVENT_TITLES, EventPage } from './event-page.js'
+import { EVENT_TITLES, EventPage, VIEW_HEADING } from './event-page.js'
 import { ApiKeys } from './keys/index.js'
 import { fragmentOf, type Route, routeOf } from './routes.js'
 import { Deliveries, Webhooks } from './webhooks/index.js'
@@ -15,11 +15,11 @@ export function BoxOffice() {
   const viewer = useViewer()
   const [named, setNamed] = useState<NamedEvent>()
   const isOrganizer = session.kind !== 'signedIn' || session.role !== 'user'
-  const heading = headingOf(route, named)
-  const title = 'eventId' in route ? EVENT_TITLES[route.view] : TITLES[route.view]
+  const heading = viewer === undefined ? 'Box office' : headingOf(route, named)
+  const title = 'eventId' in route ? `${EVENT_TITLES[route.view]} – ${heading}` : heading
   useEffect(() => {
-    // `Page` names the tab of the browser after the heading. It runs before this effect.
-    document.title = `${title} – ${heading} – Ticket Line`
+    // `Page` names the tab of the browser after the heading. Its effect runs before this one.
+    document.title = `${title} – Ticket Line`
   }, [title, heading])
   return (
     <Page title={heading}>
@@ -50,13 +50,9 @@ function View({ route, onNamed }: { route: Route; onNamed: (named: NamedEvent) =
       return <Deliveries webhookId={route.webhookId} />
     case 'unknown':
       return (
-        <>
-          <h2>Not found</h2>
-          <p>
-            There is nothing at this address.{' '}
-            <a href={fragmentOf({ view: 'events' })}>Your events</a>
-          </p>
-        </>
+        <p>
+          There is nothing at this address. <a href={fragmentOf({ view: 'events' })}>Your events</a>
+        </p>
       )
     default:
       return (
@@ -112,9 +108,9 @@ interface NamedEvent {
   name: string
 }
 
-/** The first heading. The views have the second one. */
+/** The heading of the page. The views of an event have one of their own below. */
 function headingOf(route: Route, named: NamedEvent | undefined): string {
-  if (!('eventId' in route)) return 'Box office'
+  if (!('eventId' in route)) return TITLES[route.view]
   return named?.eventId === route.eventId ? named.name : `Event ${route.eventId}`
 }
 
@@ -133,10 +129,9 @@ function useRoute(): Route {
   useEffect(() => {
     if (moves === 0) return
     scrollTo(0, 0)
-    const heading = document.querySelector<HTMLElement>('main h2')
-    if (heading === null) return focusHeading()
-    heading.tabIndex = -1
-    heading.focus()
+    const heading = document.getElementById(VIEW_HEADING)
+    if (heading === null) focusHeading()
+    else heading.focus()
   }, [moves])
   return route
 }

@@ -16,14 +16,12 @@ import type { EventViewProps } from './tagged-event.js'
 
 /** How the sale goes at this moment. */
 export function Overview({ event, onDecided, refresh }: EventViewProps) {
-  const isStaff = 'owner' in event
   const live = useLive(event.eventId)
   const shown = liveEvent(event, live.status)
   const series = useSeries(shown, live)
   useFreshEvent(shown, live, () => void refresh())
   return (
     <>
-      <h2>Overview</h2>
       <p>
         <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {withheldText(shown)}
       </p>
@@ -38,7 +36,9 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
         </p>
       )}
       <Figures event={shown} series={series} />
-      {isStaff && shown.state !== 'canceled' && <Switches event={shown} onDecided={onDecided} />}
+      {'owner' in event && shown.state !== 'canceled' && (
+        <Switches event={shown} onDecided={onDecided} />
+      )}
       {series !== undefined && <LiveChart series={series} />}
     </>
   )
@@ -119,7 +119,7 @@ function Switches({
   return (
     <>
       <Failure error={change.error} />
-      <p class="buttons">
+      <p class="actions">
         {sales === 'open' ? (
           <button
             type="button"

@@ -82,12 +82,7 @@ export function Settings({
   }
   const props = { form, errors, onChange: change }
   if (event.state === 'canceled')
-    return (
-      <>
-        <h2>Settings</h2>
-        <p>The event is canceled. Its settings cannot be changed any more.</p>
-      </>
-    )
+    return <p>The event is canceled. Its settings cannot be changed any more.</p>
   return (
     <form
       onSubmit={(submit) => {
@@ -95,7 +90,6 @@ export function Settings({
         void save.run()
       }}
     >
-      <h2>Settings</h2>
       <fieldset>
         <legend>
           <h3>Tickets and sale</h3>
@@ -128,7 +122,7 @@ export function Settings({
         {result.kind === 'overtaken' && <Overtaken conflicts={conflicts} onChange={change} />}
         <FormFailure error={save.error} errors={errors} />
         {result.kind === 'saved' && !isDirty && <p>The settings are saved.</p>}
-        <p class="buttons">
+        <p class="actions">
           <button type="submit" aria-busy={save.isRunning} disabled={save.isRunning || !isDirty}>
             Save
           </button>
