@@ -29,3 +29,23 @@ export function createServerClock(
 
 /** The clock of this page. `useLive` sets it. */
 export const serverClock = createServerClock()
+
+/** Longer timers end at once, ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+/**
+ * Runs a function at a time of the server, ms since 1970.
+ *
+ * @returns a function that prevents it
+ */
+export function runAt(atMs: number, run: () => void, clock: ServerClock = serverClock): () => void {
+  let timer: ReturnType<typeof setTimeout>
+  const wait = (): void => {
+    const leftMs = atMs - clock.nowMs()
+    // The estimate of the clock may have changed meanwhile.
+    if (leftMs <= 0) run()
+    else timer = setTimeout(wait, Math.min(leftMs, LONGEST_TIMER_MS))
+  }
+  timer = setTimeout(wait, 0)
+  return () => clearTimeout(timer)
+}

@@ -58,6 +58,12 @@ describe('what the stream says', () => {
     expect(claims).toMatchObject({ now: waiting, ended: undefined })
   })
 
+  it('is ignored if it was read before the last decision', () => {
+    const claims = learnDecision(having({}), decision('booked', { bookingId: '1001-7' }))
+    expect(learnStanding(claims, claimOf({}), NOW_MS - 1, false)).toBe(claims)
+    expect(learnStanding(claims, claimOf({}), NOW_MS, false).now).toEqual(claimOf({}))
+  })
+
   it('takes another booking for a new one', () => {
     const other = claimOf({ standing: 'booked', bookingId: '1001-9' })
     expect(after(having(booked), other)).toMatchObject({ now: other, before: booked })
@@ -96,6 +102,11 @@ describe('a refusal', () => {
     expect(refused('already_waiting', having({}), { position: 3 }).now).toEqual(waiting)
     const hold = { bookingId: '1001-7', expiresAt: inMinutes(1) }
     expect(refused('already_held', having({}), hold).now).toEqual(held)
+  })
+
+  it('is replaced by what the stream says next', () => {
+    const claims = learnStanding(refused('already_booked'), booked, NOW_MS - 1, false)
+    expect(claims.now).toEqual(booked)
   })
 
   it('does not replace what the stream says in more detail', () => {

@@ -49,18 +49,20 @@ export const NOTHING: Claim = {
 export const LATE_CONFIRMATION_MS = 24 * 3_600_000
 
 /**
- * Takes over what the stream says.
+ * Takes over what the stream says, unless a decision is newer. Then the stream is about to say the
+ * same.
  *
- * @param nowMs the server's clock
+ * @param asOfMs when the server read it, ms since 1970
  * @param canceling true while this page waits for the decision of its own cancel command
  */
 export function learnStanding(
   claims: Claims,
   claim: Claim,
-  nowMs: number,
+  asOfMs: number,
   canceling: boolean,
 ): Claims {
-  return change(claims, claim, nowMs, canceling ? 'withdrawn' : undefined)
+  if (asOfMs < claims.asOfMs) return claims
+  return change(claims, claim, asOfMs, canceling ? 'withdrawn' : undefined)
 }
 
 /**
@@ -90,7 +92,12 @@ export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
   }
 }
 
-/** Takes over what a refusal says about the user's claim. @param nowMs the server's clock */
+/**
+ * Takes over what a refusal says about the user's claim. It does not say of which time it is, so
+ * whatever the stream says next replaces it.
+ *
+ * @param nowMs the server's clock
+ */
 export function learnRefusal(
   claims: Claims,
   { action }: Pick<SentCommand, 'action'>,
@@ -98,19 +105,21 @@ export function learnRefusal(
   nowMs: number,
 ): Claims {
   const { code, position = null, bookingId = null, expiresAt = null } = problem
-  const { now } = claims
+  const { now, asOfMs } = claims
+  const learn = (claim: Claim, how?: EndedClaim['how']): Claims => ({
+    ...change(claims, claim, nowMs, how),
+    asOfMs,
+  })
   switch (code) {
     case 'already_booked':
-      return now?.standing === 'booked' ? claims : change(claims, booked(null), nowMs)
+      return now?.standing === 'booked' ? claims : learn(booked(null))
     case 'already_held':
       if (now?.standing === 'held') return claims
-      return change(claims, { ...NOTHING, standing: 'held', bookingId, expiresAt }, nowMs)
+      return learn({ ...NOTHING, standing: 'held', bookingId, expiresAt })
     case 'already_waiting':
-      return now?.standing === 'waiting' ? claims : change(claims, waiting(position), nowMs)
+      return now?.standing === 'waiting' ? claims : learn(waiting(position))
     case 'hold_expired':
-      return action === 'confirm' && now?.standing === 'held'
-        ? change(claims, NOTHING, nowMs, 'expired')
-        : claims
+      return action === 'confirm' && now?.standing === 'held' ? learn(NOTHING, 'expired') : claims
     default:
       return claims
   }

@@ -1,12 +1,13 @@
 import { type Connection, dataOf, hasCode } from '@ticket-line/client'
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { client, withSession } from '../api.js'
-import { serverClock } from '../clock.js'
+import { runAt, serverClock } from '../clock.js'
 import { format } from '../format.js'
 import { useSession } from '../session/index.js'
 import { announce, Failure, Page, SignIn } from '../ui/index.js'
 import { type Live, useLive } from '../use-live.js'
 import { EventDetails } from './event-details.js'
+import { mayHaveExpired } from './sale.js'
 import { SituationView } from './situation.js'
 import { TicketBar } from './ticket-bar.js'
 import { useEvent } from './use-event.js'
@@ -54,6 +55,7 @@ export function EventPage({ eventId }: { eventId: number }) {
       {view.tickets !== undefined && <TicketBar tickets={view.tickets} />}
       {view.connection !== undefined && <ConnectionNote text={view.connection} />}
       <SituationView view={view} onAct={act} />
+      {view.kind === 'unknown_event' && <a href="/">Events on sale</a>}
       {view.kind === 'failed' && <Failure error={error} retry={reload} />}
       {view.signIn !== undefined && <SignIn reason={view.signIn} />}
     </Page>
@@ -70,15 +72,9 @@ function ConnectionNote({ text }: { text: string }) {
 function useRenderAt(atMs: number | undefined): void {
   const [, setCount] = useState(0)
   useEffect(() => {
-    if (atMs === undefined) return
-    const leftMs = Math.min(Math.max(0, atMs - serverClock.nowMs()), LONGEST_TIMER_MS)
-    const timer = setTimeout(() => setCount((count) => count + 1), leftMs)
-    return () => clearTimeout(timer)
-  })
+    if (atMs !== undefined) return runAt(atMs, () => setCount((count) => count + 1))
+  }, [atMs])
 }
-
-/** Browsers start timers that are longer than 2^31 ms at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 function useIsOnline(): boolean {
   const [isOnline, setOnline] = useState(navigator.onLine)
@@ -129,9 +125,9 @@ function usePast({ event, claims }: Facts, eventId: number, { userId, learn }: C
   useEffect(() => {
     if (!isKnown || userId === undefined || userId === askedFor) return
     setAskedFor(userId)
-    const { state, holdSeconds, offerSeconds } = event.event
-    const hasDeadlines = holdSeconds !== null || offerSeconds !== null
-    if (claims.now?.standing !== 'none' || !(hasDeadlines || state === 'canceled')) return
+    const mayHaveEnded =
+      event.event.state === 'canceled' || mayHaveExpired(event.event, serverClock.nowMs())
+    if (claims.now?.standing !== 'none' || !mayHaveEnded) return
     const query = { standing: ['ended' as const], limit: 100 }
     withSession(() => dataOf(client.api.GET('/me/bookings', { params: { query } }))).then(
       ({ bookings }) => learn({ kind: 'past', userId, eventId, bookings }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isOutdated, saleStateAt, ticketsOf } from './sale.js'
+import { isOutdated, mayHaveExpired, saleStateAt, ticketsOf } from './sale.js'
 import { eventOf, inMinutes, NOW_MS, statusOf } from './testing.js'
 
 describe('the tickets of an event', () => {
@@ -25,6 +25,16 @@ describe('the state of a sale', () => {
   it('stays canceled', () => {
     const event = eventOf({ state: 'canceled', closesAt: inMinutes(-1) })
     expect(saleStateAt(event, undefined, NOW_MS)).toBe('canceled')
+  })
+})
+
+describe('a hold of an event', () => {
+  it('cannot have expired if there are no holds, or not before the first one ended', () => {
+    expect(mayHaveExpired(eventOf(), NOW_MS)).toBe(false)
+    expect(mayHaveExpired(eventOf({ offerSeconds: 60 }), NOW_MS)).toBe(true)
+    const event = eventOf({ holdSeconds: 60, offerSeconds: 600, opensAt: inMinutes(-1) })
+    expect(mayHaveExpired(event, NOW_MS - 1)).toBe(false)
+    expect(mayHaveExpired(event, NOW_MS)).toBe(true)
   })
 })
 

@@ -57,6 +57,18 @@ export function ticketsOf(event: TicketedEvent, status: Status | undefined): Tic
   return { total, free, held, booked, waiting: waitingListCount }
 }
 
+/**
+ * Whether a hold or an offer of this event may have expired before a time.
+ *
+ * @param nowMs the server's clock
+ */
+export function mayHaveExpired(event: TicketedEvent, nowMs: number): boolean {
+  const { holdSeconds, offerSeconds, opensAt } = event
+  const shortest = Math.min(holdSeconds ?? Infinity, offerSeconds ?? Infinity)
+  if (shortest === Infinity) return false
+  return opensAt === null || nowMs >= Date.parse(opensAt) + shortest * 1000
+}
+
 /** What somebody who has nothing can do at the moment, if the sale is open. */
 export type Offer = 'tickets' | 'list' | 'full_list' | 'nothing'
 

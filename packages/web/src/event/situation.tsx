@@ -1,5 +1,6 @@
 import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { runAt, serverClock } from '../clock.js'
 import { announce, Countdown, Dialog } from '../ui/index.js'
 import type { Button, Deed, EventView } from './view.js'
 
@@ -37,6 +38,7 @@ export function SituationView({ view, onAct }: SituationViewProps) {
     if (!isBusy(kind)) hasActed.current = false
   }, [kind, isSignedOut])
   useAnnouncements(view, title)
+  useLastMinute(countdown)
 
   return (
     <section class="situation" data-kind={kind} data-tone={tone} aria-labelledby="situation">
@@ -85,6 +87,18 @@ export function SituationView({ view, onAct }: SituationViewProps) {
     </section>
   )
 }
+
+/** Tells users of screen readers when a countdown has a minute left. */
+function useLastMinute(countdown: EventView['countdown']): void {
+  useEffect(() => {
+    if (countdown === undefined) return
+    const atMs = Date.parse(countdown.until) - MINUTE_MS
+    if (atMs > serverClock.nowMs())
+      return runAt(atMs, () => announce(`${countdown.label}: one minute.`))
+  }, [countdown?.until])
+}
+
+const MINUTE_MS = 60_000
 
 function isBusy(kind: EventView['kind']): boolean {
   return kind === 'loading' || kind === 'sending' || kind === 'in_line'

@@ -73,15 +73,12 @@ export function useVisit(eventId: number, live: Live): CurrentVisit {
     return () => running.current?.abort()
   }, [eventId, userId])
 
-  const { standing } = live
+  const { standing, status } = live
   useEffect(() => {
     if (standing === undefined) return
-    learn({
-      kind: 'standing',
-      userId: standing.userId,
-      claim: standing,
-      nowMs: serverClock.nowMs(),
-    })
+    // The status that was sent with the standing was read at the same time.
+    const asOfMs = status === undefined ? serverClock.nowMs() : Date.parse(status.serverTime)
+    learn({ kind: 'standing', userId: standing.userId, claim: standing, asOfMs })
   }, [standing])
 
   return {

@@ -6,11 +6,11 @@ import { FIRST_VISIT, type Visit, type VisitStep, visitAfter } from './visit.js'
 const visit = (...steps: VisitStep[]): Visit => steps.reduce(visitAfter, FIRST_VISIT)
 
 const ada: VisitStep = { kind: 'viewer', userId: 'ada' }
-const stream = (claim = claimOf({}), nowMs = NOW_MS - 1000): VisitStep => ({
+const stream = (claim = claimOf({}), asOfMs = NOW_MS - 1000): VisitStep => ({
   kind: 'standing',
   userId: 'ada',
   claim,
-  nowMs,
+  asOfMs,
 })
 const sent: VisitStep = { kind: 'sent', command: commandOf() }
 const decided: VisitStep = {

@@ -31,12 +31,12 @@ export const FIRST_VISIT: Visit = {
   command: { kind: 'none' },
 }
 
-/** What happens during a visit. `nowMs` is the server's clock, ms since 1970. */
+/** What happens during a visit. All times are the server's, ms since 1970. */
 export type VisitStep =
   /** Somebody signed in, or signed out. */
   | { kind: 'viewer'; userId: string | undefined }
-  /** The stream said what the user has. */
-  | { kind: 'standing'; userId: string; claim: Claim; nowMs: number }
+  /** The stream said what the user had when the server read it. */
+  | { kind: 'standing'; userId: string; claim: Claim; asOfMs: number }
   /** `GET /me/bookings` said what the user had. */
   | {
       kind: 'past'
@@ -61,7 +61,7 @@ export function visitAfter(visit: Visit, step: VisitStep): Visit {
     case 'standing': {
       if (step.userId !== visit.userId) return visit
       const isCanceling = isUndecided(command) && command.command.action === 'cancel'
-      return { ...visit, claims: learnStanding(claims, step.claim, step.nowMs, isCanceling) }
+      return { ...visit, claims: learnStanding(claims, step.claim, step.asOfMs, isCanceling) }
     }
     case 'past':
       if (step.userId !== visit.userId) return visit
