@@ -69,11 +69,11 @@ export function EventPage({
   }
   return (
     <>
+      <p>
+        <a href={fragmentOf({ view: 'events' })}>Back to your events</a>
+      </p>
       <nav aria-label="Event" class="tabs">
         <ul>
-          <li>
-            <a href={fragmentOf({ view: 'events' })}>‹ Your events</a>
-          </li>
           {EVENT_VIEWS.filter((tab) => isStaff || tab === 'overview').map((tab) => (
             <li key={tab}>
               <a

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { serverClock } from '../clock.js'
 import { moment, number } from '../format.js'
-import { announce, Failure } from '../ui/index.js'
+import { announce, Countdown, Failure } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { type Live, useLive } from '../use-live.js'
 import { bookedOf } from './cancel-preview.js'
@@ -23,7 +23,12 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
   return (
     <>
       <p>
-        <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {withheldText(shown)}
+        <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {withheldText(shown)}{' '}
+        {shown.state === 'scheduled' && shown.opensAt !== null && (
+          <>
+            Time left: <Countdown until={shown.opensAt} />
+          </>
+        )}
       </p>
       <p>
         {shown.startsAt !== null && `${moment(shown.startsAt, shown.timezone)}. `}

@@ -61,7 +61,7 @@ export function capacityNote(
   if (wanted === totalTickets || !Number.isInteger(wanted) || wanted < 0) return { kind: 'same' }
   if (wanted < committed) {
     const excess = committed - wanted
-    const text = `${tickets(committed)} ${committed === 1 ? 'is' : 'are'} booked or held, ${number(excess)} more than the new size. Nobody loses a ticket. The event can only shrink as tickets come back.`
+    const text = `${tickets(committed)} ${committed === 1 ? 'is' : 'are'} booked or held, ${number(excess)} more than the new size. Nobody loses a ticket: the event can only shrink as tickets come back. Until then, the overview does not count the excess.`
     return { kind: 'needs_shrink', text }
   }
   if (wanted < totalTickets)
