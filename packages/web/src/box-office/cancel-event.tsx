@@ -1,7 +1,7 @@
 import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../api.js'
-import { number, plural } from '../format.js'
+import { plural } from '../format.js'
 import { announce, Failure, Field } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { cancelPreview } from './cancel-preview.js'
@@ -92,7 +92,8 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
           aria-busy={cancel.isRunning}
           disabled={cancel.isRunning || typed.trim() !== String(eventId)}
         >
-          Cancel the event{bookings > 0 && ` and ${number(bookings)} bookings`}
+          Cancel the event
+          {bookings > 0 && ` and ${plural(bookings, 'booking', 'bookings')}`}
         </button>
       </form>
       {isUnused && <DeleteEvent eventId={eventId} />}

@@ -13,6 +13,8 @@ const RATE_HEIGHT_PX = 160
 /** The chart shows at least this much time, s. */
 const SHORTEST_SPAN_S = 60
 const AXIS_WIDTH_PX = 64
+/** Distances of the lines of the grid. There is no half ticket. */
+const WHOLE_STEPS = [1, 10, 100, 1000, 10_000, 100_000].flatMap((ten) => [ten, 2 * ten, 5 * ten])
 
 const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
 
@@ -31,7 +33,11 @@ export function drawCharts(root: HTMLElement): Charts {
   }
   const time: uPlot.Scale = {
     time: true,
-    range: (_, min, max) => [min, Math.max(max, min + SHORTEST_SPAN_S)],
+    // The default for a single point is a whole day.
+    range({ data: [at] }) {
+      const first = at[0] ?? 0
+      return [first, Math.max(at[at.length - 1] ?? 0, first + SHORTEST_SPAN_S)]
+    },
   }
   const fromZero: uPlot.Scale = {
     range: { min: { pad: 0, soft: 0, mode: 1 }, max: { pad: 0.1, soft: 1, mode: 1 } },
@@ -42,7 +48,12 @@ export function drawCharts(root: HTMLElement): Charts {
       values: (_, splits) => splits.map((seconds) => clockTime.format(seconds * 1000)),
       space: 90,
     },
-    { ...axis, size: AXIS_WIDTH_PX, values: (_, splits) => splits.map(number) },
+    {
+      ...axis,
+      size: AXIS_WIDTH_PX,
+      incrs: WHOLE_STEPS,
+      values: (_, splits) => splits.map(number),
+    },
   ]
   const line = (name: string, label: string): uPlot.Series => ({
     label,

@@ -41,7 +41,7 @@ export function EventPage({
   const [newer, setNewer] = useState<TaggedEvent>()
   const tagged = newer ?? (load.kind === 'loaded' ? load.data : undefined)
   // Only staff see the owner.
-  const isStaff = tagged === undefined || 'owner' in tagged.event
+  const isStaff = tagged === undefined ? load.kind !== 'failed' : 'owner' in tagged.event
   // What was typed is kept while another view of the event is shown.
   const [draft, setDraft] = useState<SettingsDraft>()
 
@@ -72,22 +72,9 @@ export function EventPage({
       <p>
         <a href={fragmentOf({ view: 'events' })}>Back to your events</a>
       </p>
-      <nav aria-label="Event" class="tabs">
-        <ul>
-          {EVENT_VIEWS.filter((tab) => isStaff || tab === 'overview').map((tab) => (
-            <li key={tab}>
-              <a
-                href={fragmentOf({ view: tab, eventId })}
-                aria-current={tab === view ? 'page' : undefined}
-              >
-                {EVENT_TITLES[tab]}
-              </a>
-            </li>
-          ))}
-        </ul>
-      </nav>
+      {isStaff && <Tabs eventId={eventId} view={view} />}
       <h2 id={VIEW_HEADING} tabIndex={-1}>
-        {EVENT_TITLES[view]}
+        {EVENT_TITLES[isStaff ? view : 'overview']}
       </h2>
       {props === undefined && load.kind === 'loading' && <p aria-busy="true">Loading the event…</p>}
       {props === undefined && load.kind === 'failed' && (
@@ -108,6 +95,25 @@ export function EventPage({
         />
       )}
     </>
+  )
+}
+
+function Tabs({ eventId, view }: { eventId: number; view: EventView }) {
+  return (
+    <nav aria-label="Event" class="tabs">
+      <ul>
+        {EVENT_VIEWS.map((tab) => (
+          <li key={tab}>
+            <a
+              href={fragmentOf({ view: tab, eventId })}
+              aria-current={tab === view ? 'page' : undefined}
+            >
+              {EVENT_TITLES[tab]}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
   )
 }
 
