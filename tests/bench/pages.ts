@@ -9,7 +9,8 @@ const AIM = 0.9
 
 /** @returns whether the aim is reached */
 export function measurePages(options: StreamsOptions): Promise<boolean> {
-  return withClients(options, (bench) =>
+  // Each visitor has an address of their own, which a proxy reports.
+  return withClients(options, { TRUST_PROXY_HOPS: '1' }, (bench) =>
     measureBeside(bench, { kind: 'pages', count: PAGES, aim: AIM, prepare: signInVisitors }),
   )
 }

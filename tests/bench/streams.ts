@@ -60,15 +60,20 @@ export interface StreamsOptions {
 
 /** @returns whether the aims are reached and everything is correct */
 export async function measureStreams(options: StreamsOptions): Promise<boolean> {
-  return withClients(options, async (bench) => {
+  return withClients(options, {}, async (bench) => {
     const isFast = await measureLatencies(bench)
     return (await measureBeside(bench, BESIDE)) && isFast
   })
 }
 
-/** Starts a system with many events, and the process with the clients of streams. */
+/**
+ * Starts a system with many events, and the process with the clients of streams.
+ *
+ * @param env settings of the system
+ */
 export async function withClients(
   options: StreamsOptions,
+  env: Record<string, string>,
   measure: (bench: Bench) => Promise<boolean>,
 ): Promise<boolean> {
   const { servers, settings } = options
@@ -77,6 +82,7 @@ export async function withClients(
     env: {
       MAX_STREAMS: '20000',
       MAX_STREAMS_PER_ADDRESS: '20000',
+      ...env,
       ...settings.productEnv,
     },
   })

@@ -9,7 +9,7 @@ import { createVisitors, loadEveryMs, type Visitors } from './visitors.ts'
 /** Connections that are opened at once. */
 const OPENED_AT_ONCE = 200
 /** Pages that are opened at once. */
-const PAGES_AT_ONCE = 20
+const PAGES_AT_ONCE = 100
 
 /** What a stream has received: numbers of changes, and when they arrived, ms since 1970. */
 interface Received {

@@ -58,17 +58,19 @@ export function createVisitors(origin: string, eventId: number, browsers: number
   )
 
   async function send(
-    client: Client,
+    visitor: number,
     method: 'GET' | 'POST',
     path: string,
     headers: Record<string, string> = {},
     body?: object,
   ) {
+    const { client } = states[visitor] as BrowserState & { client: Client }
     const answer = await client.request({
       method,
       path,
       headers: {
         ...BROWSER,
+        'x-forwarded-for': `10.0.${visitor >> 8}.${visitor & 255}`,
         ...headers,
         ...(body && { 'content-type': 'application/json' }),
       },
@@ -84,9 +86,8 @@ export function createVisitors(origin: string, eventId: number, browsers: number
     async load(visitor) {
       const state = states[visitor] as BrowserState
       state.client?.destroy()
-      const client = new Client(origin)
-      state.client = client
-      const page = await send(client, 'GET', `/e/${eventId}`, {
+      state.client = new Client(origin)
+      const page = await send(visitor, 'GET', `/e/${eventId}`, {
         accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
         // The files of a page have names that change with their contents, so a browser that has
         // them does not ask again.
@@ -96,32 +97,31 @@ export function createVisitors(origin: string, eventId: number, browsers: number
       })
       if (page.statusCode === 200) {
         const files = page.bytes.toString().matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)
-        for (const [, file = ''] of files) await send(client, 'GET', file)
+        for (const [, file = ''] of files) await send(visitor, 'GET', file)
         state.etag = String(page.headers['etag'])
       }
       let token: string | undefined
       if (isSignedIn(visitor)) {
-        const granted = await send(client, 'POST', '/token/refresh', {
+        const granted = await send(visitor, 'POST', '/token/refresh', {
           cookie: `refresh_token=${state.refreshToken}`,
         })
         const cookie = String(granted.headers['set-cookie'])
         state.refreshToken = /refresh_token=([^;]+)/.exec(cookie)?.[1] ?? ''
         token = JSON.parse(granted.bytes.toString()).token
       }
-      await send(client, 'GET', `/events/${eventId}`, bearer(token))
+      await send(visitor, 'GET', `/events/${eventId}`, bearer(token))
       return token
     },
     async book(visitor, token) {
-      const client = states[visitor]?.client as Client
       const headers = {
         ...bearer(token),
         'idempotency-key': `page-${visitor}-${eventId}`,
         prefer: 'return=representation, respond-async',
       }
-      const accepted = await send(client, 'POST', '/book', headers, { eventId })
+      const accepted = await send(visitor, 'POST', '/book', headers, { eventId })
       const { jobId } = JSON.parse(accepted.bytes.toString())
       if (accepted.statusCode === 202)
-        await send(client, 'GET', `/jobs/${jobId}`, {
+        await send(visitor, 'GET', `/jobs/${jobId}`, {
           ...bearer(token),
           prefer: 'wait=5, return=representation',
         })
