@@ -24,7 +24,10 @@ export function CheckList<Value extends string>(props: CheckListProps<Value>) {
             value={value}
             defaultChecked={checked.includes(value)}
           />
-          {text} <small>({value})</small>
+          {/* Pico would take a `small` beside an input for its hint, and move it. */}
+          <span>
+            {text} <small>({value})</small>
+          </span>
         </label>
       ))}
     </fieldset>

@@ -7,6 +7,8 @@ export interface ConfirmDialogProps {
   /** What will happen. */
   children: ComponentChildren
   confirmLabel: string
+  /** Whether it takes something away for good. */
+  isDestructive?: boolean
   keepLabel: string
   /** If it throws, the dialog stays open and says why. */
   onConfirm: () => Promise<void>
@@ -17,7 +19,8 @@ export interface ConfirmDialogProps {
 
 /** Asks before something is done that cannot be undone. */
 export function ConfirmDialog(props: ConfirmDialogProps) {
-  const { title, children, confirmLabel, keepLabel, onConfirm, onClose, explain } = props
+  const { title, children, confirmLabel, isDestructive, keepLabel, onConfirm, onClose, explain } =
+    props
   const { run, isRunning, error } = useAction(onConfirm)
   const refusal = explain?.(error)
   return (
@@ -29,7 +32,12 @@ export function ConfirmDialog(props: ConfirmDialogProps) {
         <button type="button" class="secondary" onClick={onClose}>
           {keepLabel}
         </button>
-        <button type="button" aria-busy={isRunning} onClick={() => run()}>
+        <button
+          type="button"
+          class={isDestructive ? 'danger' : undefined}
+          aria-busy={isRunning}
+          onClick={() => void run()}
+        >
           {confirmLabel}
         </button>
       </footer>

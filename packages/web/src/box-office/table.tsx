@@ -4,15 +4,22 @@ export interface TableProps {
   /** Says what the table lists, for screen readers. */
   caption: string
   headings: readonly string[]
+  /** The index of the column that needs the most space. Default: the first. */
+  wide?: number
   /** The first cell of a row says what the row is about. */
   rows: readonly { key: string | number; cells: readonly ComponentChildren[] }[]
 }
 
 /** A table that fits on a phone: on narrow screens each row becomes a block. */
-export function Table({ caption, headings, rows }: TableProps) {
+export function Table({ caption, headings, wide = 0, rows }: TableProps) {
   return (
     <table class="rows">
       <caption class="visually-hidden">{caption}</caption>
+      <colgroup>
+        {headings.map((heading, index) => (
+          <col key={heading} class={index === wide ? 'wide' : undefined} />
+        ))}
+      </colgroup>
       <thead>
         <tr>
           {headings.map((heading) => (

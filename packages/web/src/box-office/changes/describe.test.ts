@@ -97,6 +97,12 @@ describe('who did it', () => {
     expect(whoDidIt(change({ userId: null, actor: { kind: 'user', id: 'olga' } }))).toBe('by olga')
   })
 
+  test('is not said if an event is sold out, or has free tickets again', () => {
+    const [userId, actor] = [null, { kind: 'user', id: 'ada' } as const]
+    expect(whoDidIt(change({ type: 'event.sold_out', userId, actor }))).toBeUndefined()
+    expect(whoDidIt(change({ type: 'event.available', userId, actor }))).toBeUndefined()
+  })
+
   test('names the API key', () => {
     expect(whoDidIt(change({ actor: { kind: 'key', id: 'Zx81' } }))).toBe('by API key Zx81')
   })

@@ -50,8 +50,12 @@ export function whatHappened({ type, position, expiresAt, data = {} }: Change): 
   }
 }
 
-/** Who caused a change; undefined if it was the person whose ticket or place it is about. */
-export function whoDidIt({ userId, actor }: Change): string | undefined {
+/**
+ * Who caused a change; undefined if it was the person whose ticket or place it is about. Nobody
+ * wants to sell out an event, so that has no cause either.
+ */
+export function whoDidIt({ type, userId, actor }: Change): string | undefined {
+  if (type === 'event.sold_out' || type === 'event.available') return undefined
   switch (actor.kind) {
     case 'user':
       return actor.id === userId || actor.id === null ? undefined : `by ${actor.id}`

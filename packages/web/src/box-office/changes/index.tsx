@@ -1,7 +1,6 @@
 import { type Change, type ChangeType, dataOf, NoAnswerError } from '@ticket-line/client'
 import { useRef, useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { moment } from '../../format.js'
 import { announce, Failure } from '../../ui/index.js'
 import { useLoad } from '../../use-load.js'
 import { Table } from '../table.js'
@@ -54,6 +53,7 @@ export function Changes({ eventId }: { eventId: number }) {
             <Table
               caption="Changes, the latest first"
               headings={['Number', 'Time', 'What happened', 'Name']}
+              wide={2}
               rows={part.data.changes.map((change) => ({
                 key: change.no,
                 cells: cellsOf(change),
@@ -82,11 +82,14 @@ export function Changes({ eventId }: { eventId: number }) {
   )
 }
 
+/** Many changes have the same minute. */
+const times = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
+
 function cellsOf(change: Change) {
   const who = whoDidIt(change)
   return [
     change.no,
-    moment(change.at),
+    times.format(new Date(change.at)),
     who === undefined ? whatHappened(change) : `${whatHappened(change)} (${who})`,
     change.userId ?? '',
   ]

@@ -115,6 +115,7 @@ function KeyCard({ apiKey, onRotated, onDeleted }: KeyCardProps) {
         <ConfirmDialog
           title={`Delete the API key “${name}”?`}
           confirmLabel="Delete key"
+          isDestructive
           keepLabel="Keep it"
           onClose={close}
           onConfirm={async () => {

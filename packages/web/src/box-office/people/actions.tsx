@@ -38,6 +38,7 @@ export function RemoveButton(props: RemoveButtonProps) {
         <ConfirmDialog
           title={title}
           confirmLabel={label}
+          isDestructive
           keepLabel={keepLabel}
           onClose={() => setAsking(false)}
           onConfirm={async () => {

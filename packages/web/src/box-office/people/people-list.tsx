@@ -143,7 +143,7 @@ function Search({ onFind }: { onFind: (userId: string | undefined) => void }) {
           autocapitalize="none"
           spellcheck={false}
         />
-        <div class="actions">
+        <p class="actions">
           <button type="submit">Find</button>
           {isFound && (
             <button
@@ -157,7 +157,7 @@ function Search({ onFind }: { onFind: (userId: string | undefined) => void }) {
               Show everybody
             </button>
           )}
-        </div>
+        </p>
       </form>
     </search>
   )

@@ -105,6 +105,7 @@ function Organizers({ eventId, userIds, onDone }: OrganizersProps) {
         <ConfirmDialog
           title={`Remove ${removing} from the organizers?`}
           confirmLabel="Remove"
+          isDestructive
           keepLabel="Keep"
           onClose={() => setRemoving(undefined)}
           onConfirm={async () => {

@@ -28,7 +28,7 @@ export function Deliveries({ webhookId }: { webhookId: string }) {
   return (
     <>
       <p>
-        <a href={fragmentOf({ view: 'webhooks' })}>All webhooks</a>
+        <a href={fragmentOf({ view: 'webhooks' })}>‹ All webhooks</a>
       </p>
       {webhook.kind === 'loading' && <p aria-busy="true">Loading…</p>}
       {webhook.kind === 'failed' && hasCode(webhook.error, 'webhook_not_found') && (
@@ -131,7 +131,7 @@ function Buttons({ webhook, onDone, onSecret }: ButtonsProps) {
   })
   return (
     <>
-      <div class="actions">
+      <p class="actions">
         <button type="button" aria-busy={test.isRunning} onClick={() => test.run()}>
           Send a test
         </button>
@@ -149,7 +149,7 @@ function Buttons({ webhook, onDone, onSecret }: ButtonsProps) {
         <button type="button" class="secondary outline" onClick={() => setAsked('delete')}>
           Delete
         </button>
-      </div>
+      </p>
       <WebhookFailure error={test.error ?? turn.error} />
       {asked === 'rotate' && (
         <ConfirmDialog
@@ -175,6 +175,7 @@ function Buttons({ webhook, onDone, onSecret }: ButtonsProps) {
         <ConfirmDialog
           title="Delete this webhook?"
           confirmLabel="Delete webhook"
+          isDestructive
           keepLabel="Keep it"
           onClose={close}
           onConfirm={async () => {
@@ -297,12 +298,17 @@ function Attempts({ webhookId }: { webhookId: string }) {
       {page.kind === 'loading' && <p aria-busy="true">Loading…</p>}
       {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
       {page.kind === 'loaded' && page.data.deliveries.length === 0 && (
-        <p role="status">There are no such deliveries in the last 30 days.</p>
+        <p role="status">
+          {shown === 'all'
+            ? 'Nothing was sent in the last 30 days.'
+            : 'There are no such deliveries in the last 30 days.'}
+        </p>
       )}
       {page.kind === 'loaded' && page.data.deliveries.length > 0 && (
         <Table
           caption="Deliveries, the latest first"
           headings={['Time', 'Contents', 'Result']}
+          wide={2}
           rows={page.data.deliveries.map((delivery, index) => ({
             key: index,
             cells: [
