@@ -1,0 +1,176 @@
+import type { BrowserContextOptions, Page } from 'playwright-core'
+import { button, see, signIn } from './actions.ts'
+import type { Site } from './site.ts'
+
+/** A state of a page that people see. */
+export interface Scene {
+  name: string
+  /** Prepares the state and opens the page in it. */
+  open(site: Site, options?: BrowserContextOptions): Promise<Page>
+}
+
+/** An ISO time this many seconds from now. */
+export const inSeconds = (seconds: number): string =>
+  new Date(Date.now() + seconds * 1000).toISOString()
+
+/** What the event of most scenes is. */
+const concert = {
+  name: 'Autumn concert',
+  venue: 'Town hall, great room',
+  startsAt: '2031-10-18T18:00:00Z',
+  endsAt: '2031-10-18T20:30:00Z',
+  timezone: 'Europe/Berlin',
+  url: 'https://tickets.example.com/autumn',
+}
+
+let lastUser = 0
+/** Creates an account that no other scene uses. */
+async function newUser(site: Site, name: string): Promise<string> {
+  const userId = `${name}${++lastUser}`
+  await site.register(userId)
+  return userId
+}
+
+/** Opens the page of an event, signed in. @param before what the user has done elsewhere */
+async function signedIn(
+  site: Site,
+  eventId: number,
+  options: BrowserContextOptions | undefined,
+  before?: (userId: string) => Promise<void>,
+): Promise<Page> {
+  const userId = await newUser(site, 'ada')
+  await before?.(userId)
+  const page = await site.visit(`/e/${eventId}`, options)
+  await signIn(page, userId)
+  return page
+}
+
+export const scenes: Scene[] = [
+  {
+    name: 'home',
+    async open(site, options) {
+      await site.createEvent(250, concert)
+      const page = await site.visit('/', options)
+      await see(page, concert.name)
+      return page
+    },
+  },
+  {
+    name: 'event',
+    async open(site, options) {
+      const eventId = await site.createEvent(250, concert)
+      await site.command('book', 'somebody', { eventId })
+      const page = await site.visit(`/e/${eventId}`, options)
+      await see(page, /249 of 250 tickets left/)
+      return page
+    },
+  },
+  {
+    name: 'event-signed-in',
+    async open(site, options) {
+      const page = await signedIn(site, await site.createEvent(250, concert), options)
+      await button(page, 'Book a ticket').waitFor()
+      return page
+    },
+  },
+  {
+    name: 'event-before-sale',
+    async open(site, options) {
+      const opensAt = inSeconds(2 * 24 * 3600)
+      const page = await signedIn(
+        site,
+        await site.createEvent(250, { ...concert, opensAt }),
+        options,
+      )
+      await see(page, /The sale opens/)
+      return page
+    },
+  },
+  {
+    name: 'event-booked',
+    async open(site, options) {
+      const eventId = await site.createEvent(250, concert)
+      const page = await signedIn(site, eventId, options, (userId) =>
+        site.command('book', userId, { eventId }),
+      )
+      await see(page, /You have a ticket/)
+      return page
+    },
+  },
+  {
+    name: 'event-held',
+    async open(site, options) {
+      const eventId = await site.createEvent(250, { ...concert, holdSeconds: 900 })
+      const page = await signedIn(site, eventId, options, (userId) =>
+        site.command('book', userId, { eventId }),
+      )
+      await button(page, 'Confirm').waitFor()
+      return page
+    },
+  },
+  {
+    name: 'event-waiting',
+    async open(site, options) {
+      const eventId = await site.createEvent(2, concert)
+      for (let i = 0; i < 18; i++) await site.command('book', `buyer-${i}`, { eventId })
+      const page = await signedIn(site, eventId, options, (userId) =>
+        site.command('book', userId, { eventId }),
+      )
+      await see(page, /17th/)
+      return page
+    },
+  },
+  {
+    name: 'event-offered',
+    async open(site, options) {
+      const eventId = await site.createEvent(1, { ...concert, offerSeconds: 900 })
+      await site.command('book', 'somebody', { eventId })
+      const page = await signedIn(site, eventId, options, async (userId) => {
+        await site.command('book', userId, { eventId })
+        await site.command('cancel', 'somebody', { eventId })
+      })
+      await button(page, 'Confirm').waitFor()
+      return page
+    },
+  },
+  {
+    name: 'event-paused',
+    async open(site, options) {
+      const eventId = await site.createEvent(250, { ...concert, sales: 'paused' })
+      const page = await signedIn(site, eventId, options)
+      await see(page, /paused/i)
+      return page
+    },
+  },
+  {
+    name: 'event-sold-out',
+    async open(site, options) {
+      const eventId = await site.createEvent(1, concert)
+      await site.command('book', 'somebody', { eventId })
+      const page = await signedIn(site, eventId, options)
+      await see(page, /sold out/i)
+      return page
+    },
+  },
+  {
+    name: 'event-closed',
+    async open(site, options) {
+      const closesAt = inSeconds(-3600)
+      const page = await signedIn(
+        site,
+        await site.createEvent(5, { ...concert, closesAt }),
+        options,
+      )
+      await see(page, /The sale has ended/)
+      return page
+    },
+  },
+  {
+    name: 'event-unknown',
+    async open(site, options) {
+      const page = await site.visit('/e/404404', options)
+      await see(page, /no such event/)
+      return page
+    },
+  },
+]
