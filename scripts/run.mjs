@@ -1,7 +1,6 @@
 /**
- * `npm run bench`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd`, `herd:events` and
- * `promotion-mail`: builds what is missing and runs the program of that name. Arguments after `--`
- * go to the program.
+ * `npm run bench`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd`, `herd:events`,
+ * `promotion-mail` and `screenshots`: builds what is missing and runs the program of that name. Arguments after `--` go to the program.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runVisible } from '../tools/dev-stack/commands.mjs'
@@ -18,6 +17,7 @@ const programs = {
   herd: 'tests/herd/main.ts',
   'herd:events': 'tests/herd/events.ts',
   'promotion-mail': 'examples/promotion-mail/main.ts',
+  screenshots: 'tests/browser/pages/screenshots.ts',
 }
 
 runMain(async () => {

@@ -8,6 +8,7 @@ import { accessibilityFaults, overflow, password } from './site.ts'
 /** Presses Tab until the element with this role and name has the focus. */
 async function tabTo(page: Page, role: 'button' | 'link' | 'textbox', name: string | RegExp) {
   const wanted = page.getByRole(role, { name }).first()
+  await wanted.waitFor()
   for (let presses = 0; presses < 60; presses++) {
     await page.keyboard.press('Tab')
     if (await wanted.evaluate('(element) => element === document.activeElement')) return
