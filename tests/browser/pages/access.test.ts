@@ -11,7 +11,7 @@ async function tabTo(page: Page, role: 'button' | 'link' | 'textbox', name: stri
   await wanted.waitFor()
   for (let presses = 0; presses < 60; presses++) {
     await page.keyboard.press('Tab')
-    if (await wanted.evaluate('(element) => element === document.activeElement')) return
+    if (await wanted.evaluate((element) => element === element.ownerDocument.activeElement)) return
   }
   throw new Error(`Tab does not reach the ${role} ${name}`)
 }
