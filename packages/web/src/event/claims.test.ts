@@ -87,6 +87,20 @@ describe('a decision', () => {
     expect(claims).toMatchObject({ now: { standing: 'none' }, ended: { how: 'withdrawn' } })
   })
 
+  it('shows that the user has ended their claim, even if the stream said first that it is gone', () => {
+    const later = after(none, claimOf({}), 1)
+    expect(learnDecision(later, decision('released', { bookingId: '1001-7' })).ended).toEqual({
+      was: 'held',
+      how: 'withdrawn',
+      bookingId: '1001-7',
+      offered: false,
+      atMs: NOW_MS,
+    })
+    expect(
+      learnDecision(having(booked), decision('withdrawn', { decidedAt: inMinutes(-9) })),
+    ).toEqual(having(booked))
+  })
+
   it('changes nothing if the stream has said something newer', () => {
     const newer = after(none, claimOf({}), 1)
     expect(learnDecision(newer, decision('booked', { bookingId: '1001-7' }))).toBe(newer)

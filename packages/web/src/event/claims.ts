@@ -72,7 +72,7 @@ export function learnStanding(
  */
 export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
   const atMs = Date.parse(decision.decidedAt)
-  if (atMs <= claims.asOfMs) return claims
+  if (atMs <= claims.asOfMs) return withOwnEnd(claims, decision, atMs)
   switch (decision.outcome) {
     case 'booked':
     case 'confirmed':
@@ -91,6 +91,17 @@ export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
       return claims
   }
 }
+
+/** After a reload, the stream may say that the user has nothing before their cancel is decided. */
+function withOwnEnd(claims: Claims, { outcome, ...decision }: AnyDecision, atMs: number): Claims {
+  const was = ENDS[outcome as keyof typeof ENDS]
+  if (was === undefined || claims.ended !== undefined || claims.now?.standing !== 'none')
+    return claims
+  const { bookingId = null } = decision as { bookingId?: string }
+  return { ...claims, ended: { was, how: 'withdrawn', bookingId, offered: false, atMs } }
+}
+
+const ENDS = { canceled: 'booked', released: 'held', withdrawn: 'waiting' } as const
 
 /**
  * Takes over what a refusal says about the user's claim. It does not say of which time it is, so

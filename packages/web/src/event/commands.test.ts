@@ -3,6 +3,7 @@ import {
   type CommandState,
   type CommandStorage,
   forgetCommand,
+  isKept,
   isRepeatable,
   progressed,
   slowed,
@@ -95,5 +96,12 @@ describe('the state of a command', () => {
     expect(isRepeatable({ code: 'busy' })).toBe(true)
     expect(isRepeatable({ code: 'sold_out' })).toBe(false)
     expect(isRepeatable({ code: 'rejected' })).toBe(false)
+  })
+
+  it('stays stored after a failure only if the server may have it', () => {
+    expect(isKept({ code: 'no_answer' })).toBe(true)
+    expect(isKept({ code: 'unknown' })).toBe(true)
+    expect(isKept({ code: 'rate_limited' })).toBe(false)
+    expect(isKept({ code: 'sold_out' })).toBe(false)
   })
 })

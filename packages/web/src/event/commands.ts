@@ -48,18 +48,24 @@ export function isUndecided(
  * Whether the command may be sent again with its key: nothing has happened yet, or nobody knows. All
  * other failures are refusals, and final.
  */
-export function isRepeatable({ code }: Pick<CommandFailure, 'code'>): boolean {
-  return REPEATABLE.has(code)
+export function isRepeatable(failure: Pick<CommandFailure, 'code'>): boolean {
+  return isKept(failure) || ['busy', 'unavailable', 'rate_limited'].includes(failure.code)
 }
 
-const REPEATABLE: ReadonlySet<CommandFailure['code']> = new Set([
+/**
+ * Whether a failed command is stored further on. It is if the server may have it, or if it only
+ * needs a new sign-in. In all other cases nothing has happened, and the visitor may change their
+ * mind.
+ */
+export function isKept({ code }: Pick<CommandFailure, 'code'>): boolean {
+  return KEPT.has(code)
+}
+
+const KEPT: ReadonlySet<CommandFailure['code']> = new Set([
   'no_answer',
   'unexpected_answer',
-  'busy',
-  'unavailable',
   'unknown',
   'internal',
-  'rate_limited',
   'unauthorized',
 ] as const)
 

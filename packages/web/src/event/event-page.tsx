@@ -96,13 +96,16 @@ function useIsOnline(): boolean {
  */
 function useLasting(connection: Connection['kind']): Connection['kind'] {
   const [isLost, setLost] = useState(false)
+  const isLive = connection === 'live'
   useEffect(() => {
-    if (connection === 'live') setLost(false)
-    if (connection !== 'lost') return
+    if (isLive) return
     const timer = setTimeout(() => setLost(true), LOST_AFTER_MS)
-    return () => clearTimeout(timer)
-  }, [connection])
-  return connection === 'lost' && !isLost ? 'connecting' : connection
+    return () => {
+      clearTimeout(timer)
+      setLost(false)
+    }
+  }, [isLive])
+  return isLive ? 'live' : isLost ? 'lost' : 'connecting'
 }
 
 const LOST_AFTER_MS = 6000

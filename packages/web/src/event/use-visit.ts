@@ -8,7 +8,7 @@ import {
   type Action,
   type CommandStorage,
   forgetCommand,
-  isRepeatable,
+  isKept,
   isUndecided,
   type SentCommand,
   storeCommand,
@@ -30,7 +30,8 @@ export interface CurrentVisit extends Visit {
 /**
  * Follows what the visitor has for an event, and sends commands.
  *
- * A command is stored for this tab before it is sent, and forgotten once it is decided or refused.
+ * A command is stored for this tab before it is sent, and forgotten once it is decided or refused,
+ * or cannot have arrived.
  * If the page is reloaded or the sign-in ends in between, the page waits for the decision of the
  * stored job, or sends the command again with its key. So it has one effect.
  */
@@ -58,7 +59,7 @@ export function useVisit(eventId: number, live: Live): CurrentVisit {
     } catch (error) {
       if (signal.aborted) return
       const nowMs = serverClock.nowMs()
-      if (!isRepeatable(failureOf(error, nowMs))) forgetCommand(storage, eventId)
+      if (!isKept(failureOf(error, nowMs))) forgetCommand(storage, eventId)
       show({ kind: 'failed', error, nowMs })
     } finally {
       clearTimeout(slow)
