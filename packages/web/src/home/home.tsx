@@ -1,50 +1,139 @@
 import { dataOf } from '@ticket-line/client'
+import { useEffect, useState } from 'preact/hooks'
 import { client } from '../api.js'
-import { plural } from '../format.js'
-import { Failure, Page } from '../ui/index.js'
+import { format, plural } from '../format.js'
+import { announce, Failure, Field, Page } from '../ui/index.js'
+import { useAction } from '../use-action.js'
 import { useLoad } from '../use-load.js'
+import { type ListedEvent, offerOf } from './offer.js'
 
-const SHOWN_EVENTS = 50
+interface EventsPage {
+  events: ListedEvent[]
+  next: string | null
+}
 
-/** The home page: what this is, and the events on sale. */
+/** How many events one request lists. */
+const PAGE_EVENTS = 24
+
+/** The home page: what this is, the events on sale, and where the other pages are. */
 export function Home() {
   return (
     <Page title="Ticket Line">
-      <p>
-        Ticket Line sells the tickets of an event in the order in which people ask for them. When
-        everything is sold, you wait in line, and a ticket that comes back goes to whoever is next.
+      <p class="lead">
+        Ticket Line gives the tickets of an event to people in the order in which they ask. If all
+        are taken, you join the waiting list, and a ticket that comes back goes to whoever is next.
       </p>
       <EventsOnSale />
+      <section aria-labelledby="elsewhere">
+        <h2 id="elsewhere">For those who run it</h2>
+        <ul class="cards">
+          <li>
+            <a href="/box-office">Box office</a>
+            <p>Create events, watch their sale, and change it.</p>
+          </li>
+          <li>
+            <a href="/docs">HTTP API</a>
+            <p>Everything that these pages do, for programs.</p>
+          </li>
+          <li>
+            <a href="/admin/queues">Queue dashboard</a>
+            <p>The requests that wait for a decision, for administrators.</p>
+          </li>
+        </ul>
+      </section>
     </Page>
   )
 }
 
+function readEvents(q: string, after?: string, signal?: AbortSignal): Promise<EventsPage> {
+  const query = {
+    state: ['open' as const, 'scheduled' as const],
+    order: 'startsAt' as const,
+    limit: PAGE_EVENTS,
+    ...(q !== '' && { q }),
+    ...(after !== undefined && { after }),
+  }
+  return dataOf(client.api.GET('/events', { params: { query }, signal: signal ?? null }))
+}
+
 function EventsOnSale() {
-  const events = useLoad(
-    (signal) =>
-      dataOf(
-        client.api.GET('/events', {
-          params: { query: { state: ['open'], order: 'startsAt', limit: SHOWN_EVENTS } },
-          signal,
-        }),
-      ),
-    [],
-  )
+  const [query, setQuery] = useState('')
+  const first = useLoad((signal) => readEvents(query, undefined, signal), [query])
+  const [added, setAdded] = useState<EventsPage[]>([])
+  const pages = first.kind === 'loaded' ? [first.data, ...added] : []
+  const events = pages.flatMap((page) => page.events)
+  const next = pages.at(-1)?.next ?? undefined
+  const more = useAction(async () => {
+    const page = await readEvents(query, next)
+    setAdded([...added, page])
+    announce(`${plural(page.events.length, 'more event', 'more events')}.`)
+  })
+  const isSearched = query !== ''
+  useEffect(() => {
+    if (isSearched && first.kind === 'loaded')
+      announce(`${plural(first.data.events.length, 'event', 'events')} found.`)
+  }, [isSearched, first.kind])
+
   return (
     <section aria-labelledby="on-sale">
-      <h2 id="on-sale">On sale</h2>
-      {events.kind === 'loading' && <p aria-busy="true">Loading the events…</p>}
-      {events.kind === 'failed' && <Failure error={events.error} retry={events.reload} />}
-      {events.kind === 'loaded' && (
-        <ul>
-          {events.data.events.map(({ eventId, name, availableTickets }) => (
-            <li key={eventId}>
-              <a href={`/e/${eventId}`}>{name ?? `Event ${eventId}`}</a>,{' '}
-              {plural(availableTickets, 'ticket', 'tickets')} left
-            </li>
-          ))}
-        </ul>
+      <h2 id="on-sale">Events on sale</h2>
+      <Search
+        onSearch={(text) => {
+          setAdded([])
+          setQuery(text)
+        }}
+      />
+      {first.kind === 'loading' && <p aria-busy="true">Loading the events…</p>}
+      {first.kind === 'failed' && <Failure error={first.error} retry={first.reload} />}
+      {first.kind === 'loaded' && events.length === 0 && (
+        <p>{isSearched ? 'No event begins with these letters.' : 'No event is on sale.'}</p>
       )}
+      <ul class="cards">
+        {events.map((event) => (
+          <EventCard key={event.eventId} event={event} />
+        ))}
+      </ul>
+      {next !== undefined && (
+        <button
+          type="button"
+          class="secondary"
+          aria-busy={more.isRunning}
+          disabled={more.isRunning}
+          onClick={() => void more.run()}
+        >
+          Show more events
+        </button>
+      )}
+      <Failure error={more.error} />
     </section>
+  )
+}
+
+function EventCard({ event }: { event: ListedEvent }) {
+  const { name, day, now } = offerOf(event, format)
+  return (
+    <li>
+      <a href={`/e/${event.eventId}`}>{name}</a>
+      {day !== undefined && <p>{day}</p>}
+      <p>{now}</p>
+    </li>
+  )
+}
+
+function Search({ onSearch }: { onSearch: (text: string) => void }) {
+  return (
+    <search>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          onSearch(String(new FormData(event.currentTarget).get('q')).trim())
+        }}
+      >
+        <Field label="Find an event by the beginning of its name" name="q" type="search" />
+        <button type="submit" class="secondary">
+          Search
+        </button>
+      </form>
+    </search>
   )
 }

@@ -23,7 +23,7 @@ export function SignIn({ reason }: SignInProps) {
   if (session.kind === 'loading') return <p aria-busy="true">Checking your sign-in…</p>
   const why = whyOf(session, reason)
   return (
-    <section aria-label="Sign in">
+    <section class="sign-in" aria-label="Sign in">
       {why !== undefined && <p>{why}</p>}
       {session.reason === 'unreachable' && (
         <button type="button" onClick={() => void session.restore()}>
