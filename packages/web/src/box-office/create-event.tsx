@@ -1,16 +1,10 @@
-import { hasCode } from '@ticket-line/client'
 import { useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
-import { announce, Failure } from '../ui/index.js'
+import { announce } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
-import {
-  emptyForm,
-  type FormField,
-  fieldErrorsOf,
-  type NewEvent,
-  newEventOf,
-} from './event-form.js'
+import { emptyForm, type FormField, type NewEvent, newEventOf } from './event-form.js'
+import { FormFailure, useFormErrors } from './form-errors.js'
 import { fragmentOf } from './routes.js'
 import { visitorTimeZone } from './zoned-time.js'
 
@@ -24,16 +18,11 @@ export function CreateEvent() {
     announce('The event has been created.')
     location.hash = fragmentOf({ view: 'overview', eventId })
   })
-  const errors = formErrorsOf(create.error)
+  const { ref, errors, onSubmit } = useFormErrors(form, create)
   const props = { form, errors, onChange: (change: object) => setForm({ ...form, ...change }) }
   const has = (...fields: FormField[]): boolean => fields.some((field) => errors.has(field))
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        void create.run()
-      }}
-    >
+    <form ref={ref} onSubmit={onSubmit}>
       <fieldset>
         <legend>
           <h2>Event</h2>
@@ -59,27 +48,6 @@ export function CreateEvent() {
         Create event
       </button>
     </form>
-  )
-}
-
-/** What the API says about single fields of a request. */
-export function formErrorsOf(error: unknown): Map<FormField | undefined, string> {
-  return fieldErrorsOf(hasCode(error, 'invalid_request') ? (error.problem.errors ?? []) : [])
-}
-
-/** Says that fields need another value, or what else went wrong. */
-export function FormFailure({
-  error,
-  errors,
-}: {
-  error: unknown
-  errors: ReadonlyMap<FormField | undefined, string>
-}) {
-  if (errors.size === 0 || errors.has(undefined)) return <Failure error={error} />
-  return (
-    <p class="failure" role="alert">
-      Nothing was saved. Please correct the fields that are marked.
-    </p>
   )
 }
 

@@ -7,12 +7,13 @@ import {
   type DurationUnit,
   type EventForm,
   FIELD_LABELS,
+  type FormErrors,
   type FormField,
 } from './event-form.js'
 
 export interface EventFieldsProps {
   form: EventForm
-  errors: ReadonlyMap<FormField | undefined, string>
+  errors: FormErrors
   onChange(change: Partial<EventForm>): void
 }
 

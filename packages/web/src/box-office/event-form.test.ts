@@ -9,6 +9,7 @@ import {
   mergeForms,
   newEventOf,
   patchOf,
+  problemsOf,
   secondsOf,
 } from './event-form.js'
 
@@ -166,6 +167,28 @@ describe('two people who change an event at the same time', () => {
       form: mine,
       conflicts: [{ field: 'name', theirs: 'Ball' }],
     })
+  })
+})
+
+describe('the check of a form', () => {
+  it('finds nothing in a form that the API accepts', () => {
+    expect(problemsOf(base).size).toBe(0)
+    expect(problemsOf(emptyForm('')).size).toBe(0)
+    expect(problemsOf({ ...base, offer: { amount: '30', unit: 'days' } }).size).toBe(0)
+    const unknown = { ...base, timezone: 'Mars/Olympus' }
+    expect(problemsOf(unknown, unknown).size).toBe(0)
+  })
+
+  it('finds times that are too short or too long, and what is no time zone', () => {
+    const problems = problemsOf({
+      ...base,
+      hold: { amount: '4', unit: 'seconds' },
+      offer: { amount: '31', unit: 'days' },
+      maxHold: { amount: 'long', unit: 'days' },
+      timezone: 'Berlin',
+    })
+    expect([...problems.keys()]).toEqual(['hold', 'offer', 'maxHold', 'timezone'])
+    expect(problems.get('hold')).toBe('Choose a time from 5 seconds to 7 days.')
   })
 })
 

@@ -167,6 +167,35 @@ export function newEventOf(form: EventForm, visitorZone: string): NewEvent {
   return settings as NewEvent
 }
 
+/** What is wrong with the values of fields, in words for people. */
+export type FormErrors = ReadonlyMap<FormField | undefined, string>
+
+/** What the API accepts, s (packages/shared/src/contract/limits.ts). */
+const DURATIONS = {
+  hold: { min: 5, max: 604_800, text: 'Choose a time from 5 seconds to 7 days.' },
+  offer: { min: 5, max: 2_592_000, text: 'Choose a time from 5 seconds to 30 days.' },
+  maxHold: { min: 5, max: 5_184_000, text: 'Choose a time from 5 seconds to 60 days.' },
+} as const
+
+/**
+ * Finds values that the API would refuse in words that are not for people.
+ *
+ * @param base the form before it was changed. The browser may not know the time zone in it.
+ */
+export function problemsOf(form: EventForm, base?: EventForm): FormErrors {
+  const problems = new Map<FormField, string>()
+  for (const [field, { min, max, text }] of Object.entries(DURATIONS)) {
+    const seconds = secondsOf(form[field as keyof typeof DURATIONS])
+    const fits =
+      seconds === null || (typeof seconds === 'number' && min <= seconds && seconds <= max)
+    if (!fits) problems.set(field as FormField, text)
+  }
+  const timezone = form.timezone.trim()
+  if (timezone !== '' && timezone !== base?.timezone && !isTimeZone(timezone))
+    problems.set('timezone', 'There is no such time zone. Choose one, such as Europe/Berlin.')
+  return problems
+}
+
 /** The time zone in which the times of an event are shown and typed. */
 export function zoneOf(timezone: string | null, visitorZone: string): string {
   return timezone !== null && isTimeZone(timezone) ? timezone : visitorZone
@@ -214,9 +243,7 @@ export function isChanged(base: EventForm, form: EventForm): boolean {
 }
 
 /** The messages of the API about single fields. Other messages are under `undefined`. */
-export function fieldErrorsOf(
-  errors: readonly { pointer: string; detail: string }[],
-): Map<FormField | undefined, string> {
+export function fieldErrorsOf(errors: readonly { pointer: string; detail: string }[]): FormErrors {
   const byField = new Map<FormField | undefined, string>()
   for (const { pointer, detail } of errors) {
     const name = pointer.replace(/^\//, '')

@@ -21,6 +21,10 @@ export function BoxOffice() {
     // `Page` names the tab of the browser after the heading. Its effect runs before this one.
     document.title = `${title} – Ticket Line`
   }, [title, heading])
+  useEffect(() => {
+    // The sign-in takes the place of the view, or the view that of the sign-in.
+    if (viewer !== undefined) focusHeading()
+  }, [viewer, session.kind])
   return (
     <Page title={heading}>
       {!('eventId' in route) && <Menu route={route} />}

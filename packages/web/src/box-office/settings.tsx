@@ -3,7 +3,6 @@ import { useEffect, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { announce } from '../ui/index.js'
 import { useAction } from '../use-action.js'
-import { FormFailure, formErrorsOf } from './create-event.js'
 import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
 import {
   type Conflict,
@@ -15,6 +14,7 @@ import {
   patchOf,
   wordsOf,
 } from './event-form.js'
+import { FormFailure, useFormErrors } from './form-errors.js'
 import { capacityNote } from './sale-text.js'
 import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
 import { visitorTimeZone } from './zoned-time.js'
@@ -70,7 +70,7 @@ export function Settings({
       setResult({ kind: 'overtaken' })
     }
   })
-  const errors = formErrorsOf(save.error)
+  const { ref, errors, onSubmit } = useFormErrors(form, save, base)
   const committed = hasCode(save.error, 'capacity_below_committed')
     ? save.error.problem.committed
     : undefined
@@ -84,12 +84,7 @@ export function Settings({
   if (event.state === 'canceled')
     return <p>The event is canceled. Its settings cannot be changed any more.</p>
   return (
-    <form
-      onSubmit={(submit) => {
-        submit.preventDefault()
-        void save.run()
-      }}
-    >
+    <form ref={ref} onSubmit={onSubmit}>
       <fieldset>
         <legend>
           <h3>Tickets and sale</h3>
