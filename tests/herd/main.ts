@@ -15,7 +15,7 @@ interface Target {
 }
 
 async function main(): Promise<void> {
-  const options = readOptions(process.argv.slice(2))
+  const options = readOptions(process.argv.slice(2), process.stdout.isTTY)
   if (options === 'help') return console.log(usage)
   const log = options.json ? () => undefined : console.log
   const given = process.env['BASE_URL']

@@ -10,8 +10,10 @@ describe('the options of npm run herd', () => {
     expect(readOptions(['--holds', '--tickets', '7'])).toMatchObject({ tickets: 7, holds: true })
   })
 
-  it('leaves time to open the page of the event with --start-after', () => {
+  it('leaves a person at a terminal time to open the page of the event', () => {
+    expect(readOptions([], true)).toMatchObject({ startAfterS: 5 })
     expect(readOptions([])).toMatchObject({ startAfterS: 0 })
+    expect(readOptions(['--json'], true)).toMatchObject({ startAfterS: 0 })
     expect(readOptions(['--start-after', '10'])).toMatchObject({ startAfterS: 10 })
   })
 

@@ -34,12 +34,19 @@ keeps in .data/. The page at the address that it prints shows the event live.
   --holds          tickets are held for 5 s and offered to the waiting list for 5 s; every third buyer
                    never confirms; ends when all tickets are confirmed. Also checks every row of the
                    event. A system at BASE_URL needs DATABASE_URL for that. Not with --cancel
-  --start-after N  seconds between the printed address and the first booking, default 0
+  --start-after N  seconds between the printed address and the first booking, so that you can open the
+                   page; default 5 on a terminal, else 0
   --apis N         --workers N         processes to start, default 1 each
   --json           print the report as JSON`
 
-/** @throws Error with a message for the terminal */
-export function readOptions(args: string[]): HerdOptions | 'help' {
+/** Time to open the page, if a person starts the herd. */
+const START_AFTER_S = 5
+
+/**
+ * @param isTerminal whether a person reads the output
+ * @throws Error with a message for the terminal
+ */
+export function readOptions(args: string[], isTerminal = false): HerdOptions | 'help' {
   const number = { type: 'string' } as const
   const flag = { type: 'boolean', default: false } as const
   const { values } = parseArgs({
@@ -63,6 +70,7 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
   const tickets = whole('tickets', values.tickets, 500, 0)
   if (values.holds && values.cancel !== undefined)
     throw new Error('--cancel cannot be used with --holds')
+  const waitS = isTerminal && !values.json ? START_AFTER_S : 0
   return {
     buyers,
     tickets,
@@ -70,7 +78,7 @@ export function readOptions(args: string[]): HerdOptions | 'help' {
     cancel: Math.min(whole('cancel', values.cancel, 50, 0), tickets, buyers),
     async: values.async,
     holds: values.holds,
-    startAfterS: whole('start-after', values['start-after'], 0, 0),
+    startAfterS: whole('start-after', values['start-after'], waitS, 0),
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),
     workers: whole('workers', values.workers, 1, 1),
