@@ -17,7 +17,7 @@ export function TicketBar({ tickets }: { tickets: Tickets }) {
         <rect class="left" x={size - free} width={free} height="1" />
       </svg>
       <figcaption>
-        <strong>{plural(free, 'ticket', 'tickets')} left</strong> of {number(total)}
+        <strong>{number(free)}</strong> of {plural(total, 'ticket', 'tickets')} left
         {more.map((part) => ` · ${part}`)}
       </figcaption>
     </figure>
