@@ -48,7 +48,7 @@ export function Changes({ eventId }: { eventId: number }) {
       {part.kind === 'failed' && <Failure error={part.error} retry={part.reload} />}
       {part.kind === 'loaded' && (
         <>
-          <p role="status">{rangeText(part.data, type)}</p>
+          <p role="status">{rangeText(part.data)}</p>
           {part.data.changes.length > 0 && (
             <Table
               caption="Changes, the latest first"
@@ -96,7 +96,7 @@ function cellsOf(change: Change) {
 }
 
 /** Numbers of changes are ids, so they have no separators. */
-function rangeText({ changes, window }: ChangesPart, type: ChangeType | undefined): string {
+function rangeText({ changes, type, window }: ChangesPart): string {
   const { after, to } = window
   if (after === to) return 'There are no changes.'
   const range = after + 1 === to ? `change ${to}` : `changes ${after + 1} to ${to}`

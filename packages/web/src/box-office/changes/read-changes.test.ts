@@ -79,7 +79,7 @@ test('shows what is left if some of the changes are no longer kept', async () =>
 
 test('makes no call for an event without changes', async () => {
   const { calls, changeCalls } = log(0)
-  const none = { changes: [], window: { after: 0, to: 0 }, hasOlder: false }
+  const none = { changes: [], type: undefined, window: { after: 0, to: 0 }, hasOlder: false }
   expect(await readChanges(changeCalls, undefined, undefined)).toEqual(none)
   expect(calls).toEqual([])
 })

@@ -12,6 +12,8 @@ export interface ChangeCalls {
 /** A part of the change log, the latest change first. */
 export interface ChangesPart {
   changes: Change[]
+  /** Their type; undefined for all. */
+  type: ChangeType | undefined
   /** The changes that were looked at, whatever their type. */
   window: Window
   /** Whether there are older ones. */
@@ -31,11 +33,11 @@ export async function readChanges(
 ): Promise<ChangesPart> {
   const wanted = windowUpTo(to ?? (await lastChangeNo()), type !== undefined)
   try {
-    return { ...(await readWindow(wanted)), hasOlder: wanted.after > 0 }
+    return { ...(await readWindow(wanted)), type, hasOlder: wanted.after > 0 }
   } catch (error) {
     if (!hasCode(error, 'changes_pruned')) throw error
     const kept = retainedPart(wanted, error.problem.oldest)
-    return { ...(await readWindow(kept)), hasOlder: false }
+    return { ...(await readWindow(kept)), type, hasOlder: false }
   }
 
   async function readWindow(window: Window): Promise<Pick<ChangesPart, 'changes' | 'window'>> {
