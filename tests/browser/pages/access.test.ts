@@ -1,9 +1,9 @@
 import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
-import { see } from './actions.ts'
+import { password, see } from './actions.ts'
 import { describePages } from './describe-pages.ts'
 import { scenes } from './scenes.ts'
-import { accessibilityFaults, overflow, password } from './site.ts'
+import { accessibilityFaults, overflow } from './site.ts'
 
 /** Presses Tab until the element with this role and name has the focus. */
 async function tabTo(page: Page, role: 'button' | 'link' | 'textbox', name: string | RegExp) {

@@ -1,5 +1,7 @@
 import type { Page } from 'playwright-core'
-import { password } from './site.ts'
+
+/** The password of every account. */
+export const password = 'a long walk by the sea'
 
 /** Waits until the page shows a text that matches. */
 export function see(page: Page, text: RegExp | string): Promise<void> {

@@ -1,9 +1,7 @@
 import { expect, it } from 'vitest'
 import { button, createAccount, notSee, see, signIn } from './actions.ts'
 import { describePages } from './describe-pages.ts'
-
-/** An ISO time this many seconds from now. */
-const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString()
+import { inSeconds } from './site.ts'
 
 describePages('the page of an event', (site) => {
   it('takes a newcomer from the home page to a ticket, and back to none', async () => {

@@ -1,26 +1,13 @@
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { button, see, signIn } from './actions.ts'
-import type { Site } from './site.ts'
+import { boxOfficeScenes } from './box-office-scenes.ts'
+import { concert, inSeconds, type Site } from './site.ts'
 
 /** A state of a page that people see. */
 export interface Scene {
   name: string
   /** Prepares the state and opens the page in it. */
   open(site: Site, options?: BrowserContextOptions): Promise<Page>
-}
-
-/** An ISO time this many seconds from now. */
-export const inSeconds = (seconds: number): string =>
-  new Date(Date.now() + seconds * 1000).toISOString()
-
-/** What the event of most scenes is. */
-const concert = {
-  name: 'Autumn concert',
-  venue: 'Town hall, great room',
-  startsAt: '2031-10-18T18:00:00Z',
-  endsAt: '2031-10-18T20:30:00Z',
-  timezone: 'Europe/Berlin',
-  url: 'https://tickets.example.com/autumn',
 }
 
 let lastUser = 0
@@ -173,4 +160,5 @@ export const scenes: Scene[] = [
       return page
     },
   },
+  ...boxOfficeScenes,
 ]

@@ -3,12 +3,24 @@ import axe from 'axe-core'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Reply } from '../../stack/client.ts'
 import type { System } from '../../stack/system.ts'
-
-/** The password of every account. */
-export const password = 'a long walk by the sea'
+import { password, signIn } from './actions.ts'
 
 /** The owner of the events that `createEvent` creates. */
-const organizer = 'olga'
+export const organizer = 'olga'
+
+/** An event with everything that a page can show of it. */
+export const concert = {
+  name: 'Autumn concert',
+  venue: 'Town hall, great room',
+  startsAt: '2031-10-18T18:00:00Z',
+  endsAt: '2031-10-18T20:30:00Z',
+  timezone: 'Europe/Berlin',
+  url: 'https://tickets.example.com/autumn',
+}
+
+/** An ISO time this many seconds from now. */
+export const inSeconds = (seconds: number): string =>
+  new Date(Date.now() + seconds * 1000).toISOString()
 
 /** A running system, and the browsers of the people who open its pages. */
 export interface Site {
@@ -30,14 +42,17 @@ export interface Site {
   command(name: string, userId: string, body: object): Promise<void>
   /** Creates an account with {@link password}. */
   register(userId: string, role?: Role): Promise<void>
+  /** Opens the box office with this fragment, and signs the organizer in. */
+  openBoxOffice(fragment: string, options?: BrowserContextOptions): Promise<Page>
 }
 
 /** @param pages collects the pages that are opened, and what each of them does wrong */
 export function createSite(system: System, browser: Browser, pages: Map<Page, string[]>): Site {
   const origin = system.apis[0]?.url as string
   const asOrganizer = async () => ({ token: await system.token(organizer, 'organizer') })
+  let isOrganizerRegistered = false
 
-  return {
+  const site: Site = {
     system,
     browser,
     origin,
@@ -84,7 +99,15 @@ export function createSite(system: System, browser: Browser, pages: Map<Page, st
       const changed = await system.api.put(`/users/${userId}/role`, { role }, { token })
       mustBe(200, changed)
     },
+    async openBoxOffice(fragment, options) {
+      if (!isOrganizerRegistered) await site.register(organizer, 'organizer')
+      isOrganizerRegistered = true
+      const page = await site.visit(`/box-office${fragment}`, options)
+      await signIn(page, organizer)
+      return page
+    },
   }
+  return site
 }
 
 function mustBe(status: number, reply: Reply): void {
