@@ -77,7 +77,8 @@ export const boxOfficeScenes: Scene[] = [
       // A sale that the chart can show.
       for (let buyer = 0; buyer < 60; buyer++)
         await site.command('book', `live-${buyer}`, { eventId })
-      const showsAll = async () => (await page.locator('.figures').textContent()).includes('20')
+      const showsAll = async () =>
+        (await page.locator('.figures').textContent())?.includes('20') === true
       await until(showsAll, { timeoutMs: 10_000 })
       return page
     },

@@ -91,7 +91,6 @@ function SearchForm({ onSearch }: { onSearch: (search: Search) => void }) {
   return (
     <search>
       <form
-        class="search"
         onSubmit={(event) => {
           event.preventDefault()
           const data = new FormData(event.currentTarget)

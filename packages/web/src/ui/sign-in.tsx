@@ -94,16 +94,18 @@ function PasswordForm({ mode, onMode }: PasswordFormProps) {
         required
       />
       <Failure error={action.error} />
-      <button type="submit" aria-busy={action.isRunning} disabled={action.isRunning}>
-        {isNew ? 'Create account' : 'Sign in'}
-      </button>
-      <button
-        type="button"
-        class="secondary outline"
-        onClick={() => onMode(isNew ? 'signIn' : 'register')}
-      >
-        {isNew ? 'I have an account' : 'I am new here'}
-      </button>
+      <div class="actions">
+        <button type="submit" aria-busy={action.isRunning} disabled={action.isRunning}>
+          {isNew ? 'Create account' : 'Sign in'}
+        </button>
+        <button
+          type="button"
+          class="secondary outline"
+          onClick={() => onMode(isNew ? 'signIn' : 'register')}
+        >
+          {isNew ? 'I have an account' : 'I am new here'}
+        </button>
+      </div>
     </form>
   )
 }

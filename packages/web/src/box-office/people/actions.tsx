@@ -33,6 +33,7 @@ export function RemoveButton(props: RemoveButtonProps) {
     <>
       <button type="button" class="outline" onClick={() => setAsking(true)}>
         {label}
+        <Whose userId={target.userId} />
       </button>
       {isAsking && (
         <ConfirmDialog
@@ -98,10 +99,16 @@ function ActionButton({
     <>
       <button type="button" class="secondary" aria-busy={isRunning} onClick={() => run()}>
         {label}
+        <Whose userId={target.userId} />
       </button>
       <Refusal error={error} text={refusalText(error, action, target.userId)} />
     </>
   )
+}
+
+/** Users of screen readers hear whose button it is, because each row has the same ones. */
+function Whose({ userId }: { userId: string }) {
+  return <span class="visually-hidden">: {userId}</span>
 }
 
 /** Why an action was refused. @param text undefined if the usual words for the error fit */

@@ -135,8 +135,7 @@ function Search({ onFind }: { onFind: (userId: string | undefined) => void }) {
         }}
       >
         <Field
-          label="Find a person"
-          hint="The whole name, exactly as it is spelled."
+          label="Find a person by the exact name"
           name="userId"
           type="search"
           autocomplete="off"
