@@ -162,6 +162,38 @@ describe('the dashboard', () => {
   })
 })
 
+describe('a line that several events share', () => {
+  let shared: System
+  beforeAll(async () => {
+    shared = await startSystem({ env: { ...adminEnv, SHARED_LINES: '1' } })
+  })
+  afterAll(() => shared?.stop())
+
+  it('shows on the dashboard which event each command is for', async () => {
+    const token = await shared.token('boss', 'admin')
+    const headers = { authorization: `Bearer ${token}` }
+    const events = [
+      { eventId: 5, name: 'Matinee', totalTickets: 3 },
+      { eventId: 6, totalTickets: 3 },
+    ]
+    for (const event of events) await shared.api.post('/events', event, { token })
+    const booked = await Promise.all(
+      events.map(({ eventId }) => shared.api.post('/book', { eventId }, { token })),
+    )
+    expect(booked.map(({ status }) => status)).toEqual([200, 200])
+    const { body } = await shared.api.get(
+      '/admin/queues/api/queues?activeQueue=line-0&status=completed',
+      { headers },
+    )
+    const line = body.queues.find(({ name }: { name: string }) => name === 'line-0')
+    expect(line.displayName).toBe('line-0')
+    // The two commands may have come in one job or in two.
+    const shown = JSON.stringify(line.jobs)
+    expect(shown).toContain('Matinee (5)')
+    expect(shown).toMatch(/, event 6 →|"event":"6"/)
+  })
+})
+
 describe('a line without recent commands', () => {
   const names = async (path: string) => {
     const { body } = await board(await bearer('admin'), path)
