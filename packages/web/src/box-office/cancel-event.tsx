@@ -5,6 +5,7 @@ import { plural } from '../format.js'
 import { announce, Failure, Field } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { cancelPreview } from './cancel-preview.js'
+import { focusView } from './focus.js'
 import { fragmentOf } from './routes.js'
 import { saleText } from './sale-text.js'
 import type { EventViewProps } from './tagged-event.js'
@@ -19,6 +20,7 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
     await client.cancelEvent(eventId, given === '' ? {} : { reason: given })
     onDecided({ ...event, state: 'canceled' })
     announce('The event is canceled.')
+    focusView()
   })
   if (event.state === 'canceled') return <p>{saleText(event)}</p>
 

@@ -10,6 +10,7 @@ import {
   type FormErrors,
   type FormField,
 } from './event-form.js'
+import { visitorTimeZone } from './zoned-time.js'
 
 export interface EventFieldsProps {
   form: EventForm
@@ -40,7 +41,7 @@ export function DetailFields(props: EventFieldsProps) {
         {...props}
         field="timezone"
         list={zones}
-        hint="All times on this page are in this time zone. For example: Europe/Berlin"
+        hint={`The times of this form are in this time zone. Empty: in yours, ${visitorTimeZone()}.`}
       />
       <datalist id={zones}>
         {Intl.supportedValuesOf('timeZone').map((zone) => (
@@ -102,7 +103,7 @@ export function HoldFields(props: EventFieldsProps) {
       <DurationField
         {...props}
         field="offer"
-        hint="How long people from the waiting list have to confirm. Empty: as long as others."
+        hint="How long people from the waiting list have to confirm. Empty: as long as other tickets are held."
       />
       <DurationField
         {...props}

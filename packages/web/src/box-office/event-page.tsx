@@ -1,9 +1,11 @@
 import { useEffect, useState } from 'preact/hooks'
 import { withSession } from '../api.js'
+import { serverClock } from '../clock.js'
 import { Failure } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
 import { CancelEvent } from './cancel-event.js'
 import { Changes } from './changes/index.js'
+import { VIEW_HEADING } from './focus.js'
 import { Overview } from './overview.js'
 import { Bookings, Grant, Held, WaitingList } from './people/index.js'
 import { EVENT_VIEWS, type EventView, fragmentOf } from './routes.js'
@@ -24,8 +26,8 @@ export const EVENT_TITLES: Record<EventView, string> = {
   cancel: 'Cancel event',
 }
 
-/** The id of the heading of the view of an event that is shown. */
-export const VIEW_HEADING = 'view'
+/** A view that shows what a change would do needs numbers that are not older than this, ms. */
+const FRESH_MS = 10_000
 
 /** One event and its views. The event is read once, not by each view. */
 export function EventPage({
@@ -58,6 +60,11 @@ export function EventPage({
       shown !== undefined && shown.event.serverTime > read.event.serverTime ? shown : read,
     )
   }
+  const readAtMs = tagged === undefined ? Number.NaN : Date.parse(tagged.event.serverTime)
+  useEffect(() => {
+    const needsEvent = view === 'settings' || view === 'cancel'
+    if (needsEvent && serverClock.nowMs() - readAtMs > FRESH_MS) void refresh()
+  }, [view])
   const props = tagged && {
     ...tagged,
     refresh,

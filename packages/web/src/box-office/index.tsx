@@ -3,7 +3,8 @@ import { useSession } from '../session/index.js'
 import { focusHeading, Page, SignIn } from '../ui/index.js'
 import { CreateEvent } from './create-event.js'
 import { EventList } from './event-list.js'
-import { EVENT_TITLES, EventPage, VIEW_HEADING } from './event-page.js'
+import { EVENT_TITLES, EventPage } from './event-page.js'
+import { focusView } from './focus.js'
 import { ApiKeys } from './keys/index.js'
 import { fragmentOf, type Route, routeOf } from './routes.js'
 import { Deliveries, Webhooks } from './webhooks/index.js'
@@ -133,9 +134,7 @@ function useRoute(): Route {
   useEffect(() => {
     if (moves === 0) return
     scrollTo(0, 0)
-    const heading = document.getElementById(VIEW_HEADING)
-    if (heading === null) focusHeading()
-    else heading.focus()
+    focusView()
   }, [moves])
   return route
 }

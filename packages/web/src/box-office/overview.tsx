@@ -19,7 +19,7 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
   const live = useLive(event.eventId)
   const shown = liveEvent(event, live.status)
   const series = useSeries(shown, live)
-  useFreshEvent(shown, live, () => void refresh())
+  useFreshEvent(event, shown, live, () => void refresh())
   return (
     <>
       <p>
@@ -128,7 +128,7 @@ function Switches({
         {sales === 'open' ? (
           <button
             type="button"
-            disabled={change.isRunning}
+            aria-busy={change.isRunning}
             onClick={() => void change.run({ sales: 'paused' }, 'The sale is paused.')}
           >
             Pause the sale
@@ -136,7 +136,7 @@ function Switches({
         ) : (
           <button
             type="button"
-            disabled={change.isRunning}
+            aria-busy={change.isRunning}
             onClick={() => void change.run({ sales: 'open' }, 'The sale goes on.')}
           >
             Resume the sale
@@ -146,7 +146,7 @@ function Switches({
           <button
             type="button"
             class="secondary"
-            disabled={change.isRunning}
+            aria-busy={change.isRunning}
             onClick={() => void change.run({ promotion: 'off' }, 'Promotion is stopped.')}
           >
             Stop promotion
@@ -155,7 +155,7 @@ function Switches({
           <button
             type="button"
             class="secondary"
-            disabled={change.isRunning}
+            aria-busy={change.isRunning}
             onClick={() => void change.run({ promotion: 'on' }, 'Promotion goes on.')}
           >
             Resume promotion
@@ -190,8 +190,16 @@ function useSeries(event: TicketedEvent, { status, changeNo }: Live): Series | u
 }
 
 /** Reads the event again if its stream shows that it has changed. */
-function useFreshEvent({ state }: TicketedEvent, { changeNo }: Live, refresh: () => void): void {
-  const read = useRef<LastRead>({ atMs: performance.now(), changeNo, state })
+function useFreshEvent(
+  event: TicketedEvent,
+  { state }: TicketedEvent,
+  { changeNo }: Live,
+  refresh: () => void,
+): void {
+  const read = useRef<LastRead>({ atMs: 0, changeNo, state })
+  useEffect(() => {
+    read.current = { atMs: performance.now(), changeNo, state: event.state }
+  }, [event])
   // The first update may be older than the event that was read before.
   read.current.changeNo ??= changeNo
   useEffect(() => {

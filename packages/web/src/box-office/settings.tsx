@@ -1,5 +1,5 @@
 import { hasCode } from '@ticket-line/client'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { announce } from '../ui/index.js'
 import { useAction } from '../use-action.js'
@@ -34,6 +34,8 @@ export interface SettingsDraft {
 type Result =
   | { kind: 'none' }
   | { kind: 'saved' }
+  /** The form has the settings of the event. */
+  | { kind: 'unchanged' }
   /** Somebody else saved other settings meanwhile. Nothing of the draft was saved. */
   | { kind: 'overtaken' }
 
@@ -52,18 +54,21 @@ export function Settings({
   const shown = draft ?? startDraft({ event, etag }, zone)
   const { base, form, conflicts } = shown
   const [result, setResult] = useState<Result>({ kind: 'none' })
+  const saveButton = useRef<HTMLButtonElement>(null)
   const isDirty = isChanged(base, form)
   useWarning(isDirty)
 
   const save = useAction(async () => {
     setResult({ kind: 'none' })
     const patch = patchOf(base, form, zone)
+    if (Object.keys(patch).length === 0) {
+      onDraft(undefined)
+      return setResult({ kind: 'unchanged' })
+    }
     try {
-      if (Object.keys(patch).length > 0)
-        onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
+      onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
       onDraft(undefined)
       setResult({ kind: 'saved' })
-      announce('The settings are saved.')
     } catch (error) {
       if (!hasCode(error, 'version_mismatch')) throw error
       onDraft(rebaseDraft(shown, await readEvent(event.eventId), zone))
@@ -79,6 +84,14 @@ export function Settings({
     setResult({ kind: 'none' })
     const settled = conflicts.filter(({ field }) => !(field in part))
     onDraft({ ...shown, form: { ...form, ...part }, conflicts: settled })
+  }
+  function undo(): void {
+    save.reset()
+    setResult({ kind: 'none' })
+    onDraft(undefined)
+    announce('Your changes are undone.')
+    // The button disappears.
+    saveButton.current?.focus()
   }
   const props = { form, errors, onChange: change }
   if (event.state === 'canceled')
@@ -116,23 +129,19 @@ export function Settings({
       <div class="save-bar">
         {result.kind === 'overtaken' && <Overtaken conflicts={conflicts} onChange={change} />}
         <FormFailure error={save.error} errors={errors} />
-        {result.kind === 'saved' && !isDirty && <p>The settings are saved.</p>}
+        <p role="status">
+          {result.kind === 'saved' && 'The settings are saved.'}
+          {result.kind === 'unchanged' && 'There is nothing to save.'}
+        </p>
         <p class="actions">
-          <button type="submit" aria-busy={save.isRunning} disabled={save.isRunning || !isDirty}>
+          <button type="submit" aria-busy={save.isRunning} ref={saveButton}>
             Save
           </button>
-          <button
-            type="button"
-            class="secondary outline"
-            disabled={save.isRunning || !isDirty}
-            onClick={() => {
-              save.reset()
-              setResult({ kind: 'none' })
-              onDraft(undefined)
-            }}
-          >
-            Undo my changes
-          </button>
+          {isDirty && (
+            <button type="button" class="secondary outline" onClick={undo}>
+              Undo my changes
+            </button>
+          )}
         </p>
       </div>
     </form>
