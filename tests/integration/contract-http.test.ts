@@ -269,6 +269,35 @@ describe('every response', () => {
   })
 })
 
+describe('the pages', () => {
+  const browser = { headers: { accept: 'text/html,*/*;q=0.8' } }
+
+  it('sends the home page to browsers and JSON to other clients', async () => {
+    const page = await system.api.get('/', browser)
+    expect(page).toMatchObject({ status: 200 })
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(page.headers.get('vary')).toBe('Accept, Accept-Encoding')
+    expect((await system.api.get('/')).body).toMatchObject({ name: 'ticket-line', docs: '/docs' })
+  })
+
+  it('lets browsers keep the files of a page forever, and the page until it changes', async () => {
+    const page = await system.api.get('/e/1', browser)
+    const etag = page.headers.get('etag') ?? ''
+    expect(await system.api.get('/e/1', { headers: { 'if-none-match': etag } })).toMatchObject({
+      status: 304,
+      body: undefined,
+    })
+    const files = [...String(page.body).matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)]
+    expect(files.length).toBeGreaterThan(2)
+    for (const [, path = ''] of files) {
+      const file = await system.api.get(path)
+      expect(file.status).toBe(200)
+      expect(file.headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+      expect(file.headers.get('x-content-type-options')).toBe('nosniff')
+    }
+  })
+})
+
 describe('the routes for operators', () => {
   it('serves probes, metrics, the OpenAPI document and its page', async () => {
     expect(await system.api.get('/livez')).toMatchObject({ status: 200 })

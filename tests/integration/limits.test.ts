@@ -245,7 +245,7 @@ describe('limits shared by all processes', () => {
     expect((await get('/livez', options)).status).toBe(200)
   })
 
-  it('serves probes, metrics, the dashboard and /docs to a client that used up its limit', async () => {
+  it('serves probes, metrics, the dashboard, /docs and the pages to a client that used up its limit', async () => {
     const address = newAddress()
     await times(50, () => get('/events', from(address)))
     for (const path of ['/livez', '/readyz', '/metrics']) {
@@ -254,7 +254,8 @@ describe('limits shared by all processes', () => {
       expect(answer.headers.has('ratelimit')).toBe(false)
     }
     expect((await get('/admin/login', from(address))).status).toBe(200)
-    expect((await get('/docs', from(address))).status).toBe(200)
+    for (const path of ['/docs', '/', '/e/1', '/box-office'])
+      expect((await get(path, from(address))).status).toBe(200)
   })
 
   describe('for sign-ins', () => {

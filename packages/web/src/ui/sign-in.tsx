@@ -101,7 +101,10 @@ function PasswordForm({ mode, onMode }: PasswordFormProps) {
         <button
           type="button"
           class="secondary outline"
-          onClick={() => onMode(isNew ? 'signIn' : 'register')}
+          onClick={() => {
+            action.reset()
+            onMode(isNew ? 'signIn' : 'register')
+          }}
         >
           {isNew ? 'I have an account' : 'I am new here'}
         </button>

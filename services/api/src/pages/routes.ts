@@ -65,15 +65,22 @@ export function pageRoutes(files: BuiltFiles): Route[] {
         tag: 'Service',
         summary: 'Get the name, version and paths of the service',
         description: 'Clients that prefer `text/html` get the home page.',
-        requestHeaders: { Accept: '`application/json` or `text/html`' },
+        requestHeaders: {
+          Accept: '`application/json` or `text/html`',
+          'If-None-Match': 'The `ETag` of a home page that the client has.',
+        },
       },
       responses: {
         200: {
           description: 'Name, version and paths, or the home page.',
           schema: rootSchema,
           otherMediaTypes: { 'text/html': '<!DOCTYPE html>…' },
+          headers: ['ETag'],
         },
-        304: { description: 'The home page is the one that `If-None-Match` names.' },
+        304: {
+          description: 'The home page is the one that `If-None-Match` names.',
+          headers: ['ETag'],
+        },
       },
       handler(c, _input, reply) {
         c.header('Vary', 'Accept', { append: true })
