@@ -16,6 +16,9 @@ const inRow = (page: Page, userId: string, name: string | RegExp) =>
 
 const dialog = (page: Page) => page.getByRole('dialog')
 
+/** The text of what has the focus. */
+const focused = (page: Page): Promise<string> => page.evaluate('document.activeElement.textContent')
+
 /** Opens a view of the box office as the organizer. */
 async function openAs(
   site: Site,
@@ -105,9 +108,11 @@ describePages(
 
       await inRow(page, 'has-it', 'Cancel booking').click()
       await dialog(page).getByRole('button', { name: 'Cancel booking' }).click()
-      await see(page, /The booking of has-it is canceled\. wants-it was next/)
+      await see(page, /The booking of has-it is canceled\. The ticket goes to wants-it/)
       await rows(page).filter({ hasText: 'wants-it' }).waitFor()
       expect(await rows(page).count()).toBe(1)
+      // The button that was clicked is gone.
+      expect(await focused(page)).toMatch(/The booking of has-it is canceled/)
     })
 
     it('say so if somebody else has removed the person already', async () => {
@@ -295,6 +300,7 @@ describePages(
       await button(page, 'Delete').click()
       await dialog(page).getByRole('button', { name: 'Delete key' }).click()
       await see(page, 'You have no API key.')
+      expect(await focused(page)).toBe('The API key “Shop” is deleted.')
     })
 
     it('make a webhook, test it, show its deliveries, and send changes again', async () => {

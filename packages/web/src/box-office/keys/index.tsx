@@ -2,11 +2,12 @@ import { type components, dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { serverClock } from '../../clock.js'
-import { announce, Failure, Field } from '../../ui/index.js'
+import { Failure, Field } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { CheckList } from '../check-list.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
+import { type Done, Notice } from '../notice.js'
 import { Secret } from '../secret.js'
 import { type KeyForm, readKeyForm } from './form.js'
 import { factsOf, SCOPE_NAMES } from './texts.js'
@@ -18,6 +19,7 @@ type CreatedApiKey = Schemas['CreatedApiKey']
 /** The API keys of the person who is signed in. */
 export function ApiKeys() {
   const [secret, setSecret] = useState<{ title: string; key: string }>()
+  const [done, setDone] = useState<Done>()
   const keys = useLoad(
     async (signal) => (await dataOf(client.api.GET('/api-keys', { signal }))).keys,
     [],
@@ -25,6 +27,7 @@ export function ApiKeys() {
 
   function show(title: string, { key }: CreatedApiKey): void {
     setSecret({ title, key })
+    setDone(undefined)
     keys.reload()
   }
 
@@ -43,6 +46,7 @@ export function ApiKeys() {
           Copy the key, and store it where your program finds it.
         </Secret>
       )}
+      <Notice done={done} />
       {keys.kind === 'loading' && <p aria-busy="true">Loading…</p>}
       {keys.kind === 'failed' && <Failure error={keys.error} retry={keys.reload} />}
       {keys.kind === 'loaded' && keys.data.length === 0 && <p>You have no API key.</p>}
@@ -53,7 +57,7 @@ export function ApiKeys() {
             apiKey={key}
             onRotated={(rotated) => show(`The new API key “${key.name}”`, rotated)}
             onDeleted={() => {
-              announce(`The API key “${key.name}” is deleted.`)
+              setDone({ text: `The API key “${key.name}” is deleted.` })
               keys.reload()
             }}
           />

@@ -11,6 +11,10 @@ interface ListProps {
 
 const NO_UNDO = 'This cannot be undone.'
 
+function lossOf(userId: string): string {
+  return `${userId} loses the ticket. It goes to the next person on the waiting list, unless promotion is stopped. If nobody is waiting, it goes back on sale. ${NO_UNDO}`
+}
+
 /** The confirmed bookings of an event. */
 export function Bookings({ eventId }: ListProps) {
   return (
@@ -34,7 +38,7 @@ export function Bookings({ eventId }: ListProps) {
           target={{ eventId, userId, bookingId }}
           label="Cancel booking"
           title={`Cancel the booking of ${userId}?`}
-          warning={`${userId} loses the ticket. The next person on the waiting list gets it. If nobody is waiting, it goes back on sale. ${NO_UNDO}`}
+          warning={lossOf(userId)}
           keepLabel="Keep booking"
           onDone={onDone}
         />
@@ -71,7 +75,7 @@ export function Held({ eventId }: ListProps) {
               target={target}
               label="Release"
               title={`Release the ticket that is held for ${userId}?`}
-              warning={`${userId} loses the ticket. The next person on the waiting list gets it. If nobody is waiting, it goes back on sale. ${NO_UNDO}`}
+              warning={lossOf(userId)}
               keepLabel="Keep holding"
               onDone={onDone}
             />

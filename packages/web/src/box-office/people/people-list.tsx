@@ -2,6 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useRef, useState } from 'preact/hooks'
 import { announce, Failure, Field } from '../../ui/index.js'
 import { useLoad } from '../../use-load.js'
+import { type Done, Notice } from '../notice.js'
 import { Pager } from '../pager.js'
 import { Table } from '../table.js'
 import { back, FIRST_PAGE, forward, positionOf, type Trail } from '../trail.js'
@@ -31,7 +32,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
   const { eventId, title, calls, fileName, headings, cellsOf, actionsOf } = props
   const [userId, setUserId] = useState<string>()
   const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
-  const [done, setDone] = useState('')
+  const [done, setDone] = useState<Done>()
   const section = useRef<HTMLElement>(null)
   const page = useLoad(
     (signal) => calls.read(eventId, { after: positionOf(trail), userId }, signal),
@@ -39,7 +40,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
   )
 
   function show(next: Trail): void {
-    setDone('')
+    setDone(undefined)
     setTrail(next)
     // The button that was clicked may not exist on the next page.
     section.current?.focus()
@@ -51,16 +52,13 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
   }
 
   function finish(text: string): void {
-    setDone(text)
-    announce(text)
+    setDone({ text })
     page.reload()
-    // The row may be gone.
-    section.current?.focus()
   }
 
   return (
     <section aria-label={title} tabIndex={-1} ref={section}>
-      {done !== '' && <p class="notice">{done}</p>}
+      <Notice done={done} />
       <Search
         onFind={(wanted) => {
           setUserId(wanted)

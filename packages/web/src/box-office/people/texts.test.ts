@@ -35,7 +35,7 @@ describe('a person who was removed', () => {
 
   test('is followed by the person who gets the ticket', () => {
     const text = removedText({ ...decided, outcome: 'canceled', promotedUserId: 'grace' })
-    expect(text).toContain('grace was next on the waiting list')
+    expect(text).toContain('The ticket goes to grace')
   })
 })
 

@@ -8,7 +8,7 @@ export function removedText({ outcome, userId, promotedUserId }: CancelDecision)
   const next =
     promotedUserId === undefined
       ? ''
-      : ` ${promotedUserId} was next on the waiting list and gets the ticket.`
+      : ` The ticket goes to ${promotedUserId}, who was next on the waiting list.`
   switch (outcome) {
     case 'canceled':
       return `The booking of ${userId} is canceled.${next}`

@@ -2,10 +2,11 @@ import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { useSession } from '../../session/index.js'
-import { announce, Failure, Field } from '../../ui/index.js'
+import { Failure, Field } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
+import { type Done, Notice } from '../notice.js'
 import { changeOrganizers, MAX_ORGANIZERS, type OrganizersChange } from './organizers.js'
 
 export interface StaffProps {
@@ -17,7 +18,7 @@ export interface StaffProps {
 
 /** Who may manage an event: its owner and its organizers. */
 export function Staff({ eventId, owner, onOwnerChanged }: StaffProps) {
-  const [done, setDone] = useState('')
+  const [done, setDone] = useState<Done>()
   const organizers = useLoad(
     (signal) => {
       const params = { path: { eventId } }
@@ -26,23 +27,18 @@ export function Staff({ eventId, owner, onOwnerChanged }: StaffProps) {
     [eventId],
   )
 
-  function finish(text: string): void {
-    setDone(text)
-    announce(text)
-  }
-
   return (
     <>
       <p>
         The owner, the organizers in this list and all admins can change this event and see its
         bookings. An organizer in the list needs the role “organizer”, which an admin gives.
       </p>
-      {done !== '' && <p class="notice">{done}</p>}
+      <Notice done={done} />
       <Owner
         eventId={eventId}
         owner={owner}
         onDone={(text) => {
-          finish(text)
+          setDone({ text })
           onOwnerChanged()
         }}
       />
@@ -56,7 +52,7 @@ export function Staff({ eventId, owner, onOwnerChanged }: StaffProps) {
           eventId={eventId}
           userIds={organizers.data.userIds}
           onDone={(text) => {
-            finish(text)
+            setDone({ text })
             organizers.reload()
           }}
         />

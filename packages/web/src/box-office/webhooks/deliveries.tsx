@@ -8,6 +8,7 @@ import { useLoad } from '../../use-load.js'
 import { CHANGE_NAMES } from '../changes/change-names.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
 import { eventsText } from '../keys/texts.js'
+import { type Done, Notice } from '../notice.js'
 import { Pager } from '../pager.js'
 import { fragmentOf } from '../routes.js'
 import { Secret } from '../secret.js'
@@ -52,11 +53,10 @@ interface OneWebhookProps {
 function OneWebhook({ webhook, onChanged }: OneWebhookProps) {
   const { id, url, description, types, eventIds, format } = webhook
   const [secret, setSecret] = useState<string>()
-  const [done, setDone] = useState('')
+  const [done, setDone] = useState<Done>()
 
   function finish(text: string): void {
-    setDone(text)
-    announce(text)
+    setDone({ text })
     onChanged()
   }
 
@@ -76,7 +76,7 @@ function OneWebhook({ webhook, onChanged }: OneWebhookProps) {
         {format === 'batch' && 'Up to 100 changes in a message. '}
         {stateOf(webhook)}
       </p>
-      {done !== '' && <p class="notice">{done}</p>}
+      <Notice done={done} />
       {secret !== undefined && (
         <Secret
           key={secret}
