@@ -31,6 +31,18 @@ describePages('the pages, for everybody,', (site) => {
     })
   })
 
+  it('are really checked: a violation of the policy and a fault of access are noticed', async () => {
+    const page = await site().visit('/')
+    expect(await accessibilityFaults(page)).toEqual([])
+    await page.evaluate(`{
+      const script = document.createElement('script')
+      script.textContent = 'document.title = "inline"'
+      document.body.append(script, document.createElement('button'))
+    }`)
+    expect(await accessibilityFaults(page)).toEqual([expect.stringContaining('button-name')])
+    await expect.poll(() => site().takeFaults(page).join()).toContain('Content Security Policy')
+  })
+
   it('sell a ticket to somebody who uses only the keyboard', async () => {
     const eventId = await site().createEvent(1, { holdSeconds: 600 })
     await site().register('keyboard')

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { startReceiver } from '../../stack/receiver.ts'
@@ -50,6 +51,28 @@ function eventView(
   }
 }
 
+/** A sale that the overview of its event shows live. @param seconds how long it lasts */
+export function saleScene(seconds: number): Scene {
+  const buyers = 60
+  return {
+    name: 'box-office-event',
+    async open(site: Site, options?: BrowserContextOptions): Promise<Page> {
+      const eventId = await site.createEvent(40, concert)
+      const page = await site.openBoxOffice(`#/events/${eventId}`, options)
+      await page.locator('.chart canvas').first().waitFor()
+      for (let buyer = 0; buyer < buyers; buyer++) {
+        await site.command('book', `live-${buyer}`, { eventId })
+        await sleep((Math.random() * 2000 * seconds) / buyers)
+      }
+      const figures = page.locator('.figures')
+      const showsAll = async () => (await figures.textContent())?.includes('Waiting20') === true
+      if (!(await until(showsAll, { timeoutMs: 10_000 })))
+        throw new Error(`The figures are ${await figures.textContent()}`)
+      return page
+    },
+  }
+}
+
 const asOrganizer = async (site: Site) => ({
   token: await site.system.token(organizer, 'organizer'),
 })
@@ -68,22 +91,19 @@ export const boxOfficeScenes: Scene[] = [
     await site.createEvent(1200, { ...concert, name: 'Winter lights', sales: 'paused' })
   }),
   view('new', '#/new', 'Venue'),
+  saleScene(0),
+  eventView('bookings', /jo/),
   {
-    name: 'box-office-event',
-    async open(site: Site, options?: BrowserContextOptions): Promise<Page> {
-      const eventId = await site.createEvent(40, concert)
-      const page = await site.openBoxOffice(`#/events/${eventId}`, options)
-      await page.locator('.chart canvas').first().waitFor()
-      // A sale that the chart can show.
-      for (let buyer = 0; buyer < 60; buyer++)
-        await site.command('book', `live-${buyer}`, { eventId })
-      const showsAll = async () =>
-        (await page.locator('.figures').textContent())?.includes('20') === true
-      await until(showsAll, { timeoutMs: 10_000 })
+    name: 'box-office-question',
+    async open(site, options) {
+      const eventId = await createBusyEvent(site)
+      await site.command('book', `ada-${'x'.repeat(124)}`, { eventId })
+      const page = await site.openBoxOffice(`#/events/${eventId}/bookings`, options)
+      await button(page, /^Cancel booking ada-x/).click()
+      await page.getByRole('dialog').waitFor()
       return page
     },
   },
-  eventView('bookings', /jo/),
   eventView('held', /kim/, (site, eventId) => site.command('book', 'kim', { eventId }), {
     holdSeconds: 900,
   }),
@@ -99,6 +119,18 @@ export const boxOfficeScenes: Scene[] = [
     const body = { name: 'Shop', scopes: ['bookings:read', 'bookings:write'] }
     await site.system.api.post('/api-keys', body, await asOrganizer(site))
   }),
+  {
+    name: 'box-office-new-key',
+    async open(site, options) {
+      const page = await site.openBoxOffice('#/keys', options)
+      await page.getByText('Make a new key').click()
+      await page.getByLabel('Name of the key').fill('Door')
+      await page.getByLabel(/Read bookings/).check()
+      await button(page, 'Make key').click()
+      await button(page, 'I have stored it').waitFor()
+      return page
+    },
+  },
   view('webhooks', '#/webhooks', 'Mail to people', async (site) => {
     const body = { url: 'http://127.0.0.1:9/hook', description: 'Mail to people who are promoted' }
     await site.system.api.post('/webhooks', body, await asOrganizer(site))

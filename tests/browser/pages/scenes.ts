@@ -1,5 +1,5 @@
 import type { BrowserContextOptions, Page } from 'playwright-core'
-import { button, see, signIn } from './actions.ts'
+import { button, fillIn, see, signIn } from './actions.ts'
 import { boxOfficeScenes } from './box-office-scenes.ts'
 import { concert, inSeconds, type Site } from './site.ts'
 
@@ -149,6 +149,42 @@ export const scenes: Scene[] = [
         options,
       )
       await see(page, /The sale has ended/)
+      return page
+    },
+  },
+  {
+    name: 'event-question',
+    async open(site, options) {
+      const eventId = await site.createEvent(250, concert)
+      const page = await signedIn(site, eventId, options, (userId) =>
+        site.command('book', userId, { eventId }),
+      )
+      await button(page, 'Cancel my ticket').click()
+      await page.getByRole('dialog').waitFor()
+      return page
+    },
+  },
+  {
+    name: 'event-wrong-password',
+    async open(site, options) {
+      const page = await site.visit(`/e/${await site.createEvent(250, concert)}`, options)
+      await fillIn(page, 'somebody', 'not the right one')
+      await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+      await page.getByRole('alert').waitFor()
+      return page
+    },
+  },
+  {
+    name: 'event-long-words',
+    async open(site, options) {
+      const name = `An evening with ${'Donaudampfschifffahrt'.repeat(8)}`.slice(0, 200)
+      const eventId = await site.createEvent(1_000_000, { ...concert, name, venue: name })
+      const userId = `ada-${'x'.repeat(124)}`
+      await site.register(userId)
+      const page = await site.visit(`/e/${eventId}`, options)
+      await signIn(page, userId)
+      await button(page, 'Book a ticket').click()
+      await see(page, /You have a ticket/)
       return page
     },
   },

@@ -42,6 +42,8 @@ export interface Site {
   command(name: string, userId: string, body: object): Promise<void>
   /** Creates an account with {@link password}. */
   register(userId: string, role?: Role): Promise<void>
+  /** What a page has done wrong so far. The test does not fail on it any more. */
+  takeFaults(page: Page): string[]
   /** Opens the box office with this fragment, and signs the organizer in. */
   openBoxOffice(fragment: string, options?: BrowserContextOptions): Promise<Page>
 }
@@ -99,6 +101,7 @@ export function createSite(system: System, browser: Browser, pages: Map<Page, st
       const changed = await system.api.put(`/users/${userId}/role`, { role }, { token })
       mustBe(200, changed)
     },
+    takeFaults: (page) => pages.get(page)?.splice(0) ?? [],
     async openBoxOffice(fragment, options) {
       if (!isOrganizerRegistered) await site.register(organizer, 'organizer')
       isOrganizerRegistered = true

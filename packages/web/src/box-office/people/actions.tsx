@@ -108,7 +108,7 @@ function ActionButton({
 
 /** Users of screen readers hear whose button it is, because each row has the same ones. */
 function Whose({ userId }: { userId: string }) {
-  return <span class="visually-hidden">: {userId}</span>
+  return <span class="visually-hidden"> {userId}</span>
 }
 
 /** Why an action was refused. @param text undefined if the usual words for the error fit */
