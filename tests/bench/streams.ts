@@ -232,7 +232,11 @@ async function besideWindow(
         await Promise.all([meter.start(), isWith && clients.start(), isWith && profiler?.start()])
       } else {
         usage = meter.stop()
-        if (isWith) streams = clients.report(0, new Float64Array(0))
+        if (isWith) {
+          streams = clients.report(0, new Float64Array(0))
+          // It is awaited when the bookings have ended.
+          streams.catch(() => undefined)
+        }
         if (isWith) await profiler?.stop()
       }
     },

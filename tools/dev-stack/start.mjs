@@ -170,7 +170,7 @@ async function requireAddresses({ host, port }, others) {
 function printUsage({ url, demo, settings, generatedPassword }) {
   const lines = [
     '',
-    `Buy a ticket at   ${demo.page ?? `${url}/`}`,
+    demo.page === undefined ? `Open ${url}/` : `Buy a ticket at ${demo.page}`,
     '',
     `ticket-line listens on ${url}`,
     `  box office      ${url}/box-office`,

@@ -4,10 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSigner, getRequest } from './requests.ts'
 import type { StreamsMessage, StreamsReport, StreamsRequest } from './streams-plan.ts'
 import { createTally } from './tally.ts'
-import { createVisitors, loadEveryMs, type Visitors } from './visitors.ts'
+import { createVisitors, loadEveryMs, UnavailableError, type Visitors } from './visitors.ts'
 
 /** Connections that are opened at once. */
 const OPENED_AT_ONCE = 200
+/** How often a page is opened if the service says 503, and the pause in between, ms. */
+const ATTEMPTS = 5
+const RETRY_AFTER_MS = 1000
 /** Pages that are opened at once. */
 const PAGES_AT_ONCE = 100
 
@@ -88,6 +91,17 @@ async function openPages({
   const streamOf = new Map<number, Stream>()
 
   async function open(visitor: number): Promise<string | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await openOnce(visitor)
+      } catch (error) {
+        if (!(error instanceof UnavailableError) || attempt === ATTEMPTS) throw error
+        await sleep(RETRY_AFTER_MS)
+      }
+    }
+  }
+
+  async function openOnce(visitor: number): Promise<string | undefined> {
     const token = await own.load(visitor)
     const path = `/events/${eventId}/${token === undefined ? 'stream' : 'me/stream'}`
     if (visitors === own) streamOf.set(visitor, await openOne(target, getRequest(path, token)))
@@ -147,8 +161,12 @@ function openOne(target: { host: string; port: number }, request: string): Promi
             own.ids.push(Number.parseInt(buffer.toString('latin1', at + 5, at + 21), 10))
             own.atMs.push(Date.now())
             resolve(stream)
-          } else if (own.ids.length === 0)
-            reject(new Error(`a stream began with ${buffer.toString('latin1', 0, length)}`))
+          } else if (own.ids.length === 0) {
+            close(stream)
+            const text = buffer.toString('latin1', 0, length)
+            const isBusy = text.startsWith('HTTP/1.1 503')
+            reject(new (isBusy ? UnavailableError : Error)(`a stream began with ${text}`))
+          }
           return true
         },
       },

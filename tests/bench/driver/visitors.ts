@@ -3,6 +3,9 @@ import { Client } from 'undici'
 /** How often a page is loaded again: each page once a minute. */
 const PAGE_STAYS_MS = 60_000
 
+/** The service said 503. A page waits and repeats the call. */
+export class UnavailableError extends Error {}
+
 /** An account that the benchmark made. Its number gives its first refresh token. */
 export const visitorName = (visitor: number): string => `visitor-${visitor}`
 
@@ -77,8 +80,10 @@ export function createVisitors(origin: string, eventId: number, browsers: number
       body: body === undefined ? null : JSON.stringify(body),
     })
     const bytes = Buffer.from(await answer.body.arrayBuffer())
-    if (answer.statusCode >= 400)
-      throw new Error(`${method} ${path} was answered with ${answer.statusCode}: ${bytes}`)
+    if (answer.statusCode >= 400) {
+      const message = `${method} ${path} was answered with ${answer.statusCode}: ${bytes}`
+      throw answer.statusCode === 503 ? new UnavailableError(message) : new Error(message)
+    }
     return { ...answer, bytes }
   }
 
