@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { withSession } from './api.js'
+import { useSignedInAgain, withSession } from './session/index.js'
 
 export interface Action<Arguments extends unknown[]> {
   /** Runs the action, unless it is running. It never throws. */
@@ -13,6 +13,8 @@ export interface Action<Arguments extends unknown[]> {
 
 /**
  * Something that a user does, such as sending a form, with its progress and its error.
+ *
+ * After another sign-in, an error that says that the sign-in has ended is forgotten.
  *
  * @param act may throw; after a 401 it is called once more with a new token
  */
@@ -33,10 +35,12 @@ export function useAction<Arguments extends unknown[]>(
     isRunning.current = next.isRunning
     if (isMounted.current) setState(next)
   }
+  const reset = (): void => show({ isRunning: false })
+  useSignedInAgain(state.error, reset)
   return {
     isRunning: state.isRunning,
     error: state.error,
-    reset: () => show({ isRunning: false }),
+    reset,
     async run(...args) {
       if (isRunning.current) return
       show({ isRunning: true })

@@ -1,5 +1,5 @@
 import { type Inputs, useEffect, useState } from 'preact/hooks'
-import { withSession } from './api.js'
+import { useSignedInAgain, withSession } from './session/index.js'
 
 /** What a view loads. `reload` loads it again, and keeps the data until then. */
 export type Loadable<T> = Loaded<T> & { reload(): void }
@@ -10,7 +10,8 @@ type Loaded<T> =
   | { kind: 'failed'; error: unknown }
 
 /**
- * Loads something when the component appears and when `inputs` change.
+ * Loads something when the component appears and when `inputs` change. If it fails because the sign-in
+ * has ended, it is loaded after the next one.
  *
  * @param load is stopped by its signal when the result is not needed any more
  * @param inputs like those of `useEffect`
@@ -34,11 +35,10 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: In
     )
     return () => closed.abort()
   }, [...inputs, reloads])
-  return {
-    ...loaded,
-    reload() {
-      if (loaded.kind === 'failed') setLoaded({ kind: 'loading' })
-      setReloads((count) => count + 1)
-    },
+  function reload(): void {
+    if (loaded.kind === 'failed') setLoaded({ kind: 'loading' })
+    setReloads((count) => count + 1)
   }
+  useSignedInAgain(loaded.kind === 'failed' ? loaded.error : undefined, reload)
+  return { ...loaded, reload }
 }

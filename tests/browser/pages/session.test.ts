@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { Page, Route } from 'playwright-core'
 import { expect, it } from 'vitest'
 import { LAN_HOST } from '../chromium.ts'
 import { button, fillIn, see, signIn } from './actions.ts'
@@ -61,6 +61,31 @@ describePages('a sign-in on the pages', (site) => {
     await signIn(page, 'expired')
     await button(page, 'Book a ticket').click()
     await see(page, /You have a ticket/)
+  })
+
+  it('ends in the box office without losing what was typed', async () => {
+    await site().register('typist', 'organizer')
+    const page = await site().visit('/box-office#/keys')
+    await signIn(page, 'typist')
+    await page.getByText('Make a new key').click()
+    await page.getByLabel('Name of the key').fill('Shop')
+    await page.getByLabel(/bookings:write/).check()
+    // The API accepts neither the access token nor the refresh cookie any more.
+    await page.context().clearCookies()
+    const refusal = { type: 'about:blank', title: 'Unauthorized', status: 401 }
+    const message = 'The token has expired.'
+    const body = JSON.stringify({ ...refusal, code: 'unauthorized', message, detail: message })
+    const refuse = (route: Route) =>
+      route.fulfill({ status: 401, contentType: 'application/problem+json', body })
+    await page.route('**/api-keys', refuse)
+    await button(page, 'Make key').click()
+    await see(page, /sign-in has ended/)
+    await page.unroute('**/api-keys', refuse)
+    await signIn(page, 'typist')
+    expect(await page.getByLabel('Name of the key').inputValue()).toBe('Shop')
+    expect(await page.getByRole('alert').count()).toBe(0)
+    await button(page, 'Make key').click()
+    await see(page, /^tlk_/)
   })
 
   it('is shared by tabs that renew it at the same time, and ends in all of them', async () => {

@@ -1,4 +1,5 @@
 import { createTicketLine, dataOf, hasCode } from '@ticket-line/client'
+import { useEffect } from 'preact/hooks'
 import { useStore } from '../store.js'
 import {
   createSession,
@@ -73,6 +74,18 @@ export function useSession(): SessionState & SessionActions {
   const state = useStore(session.state)
   const { signIn, register, signInWithToken, signOut, restore } = session
   return { ...state, signIn, register, signInWithToken, signOut, restore }
+}
+
+/**
+ * Calls a function when somebody signs in again after a call failed because the sign-in had ended.
+ *
+ * @param error what the call threw
+ */
+export function useSignedInAgain(error: unknown, again: () => void): void {
+  const isSignedIn = useSession().kind === 'signedIn'
+  useEffect(() => {
+    if (isSignedIn && hasCode(error, 'unauthorized')) again()
+  }, [isSignedIn])
 }
 
 /**
