@@ -101,8 +101,8 @@ function LiveChart({ series }: { series: Series }) {
         aria-label="Chart of bookings, people on the waiting list and decisions a second"
       />
       <figcaption>
-        Since this page was opened. A decision is a change of the event, such as a booking or a
-        cancellation.
+        Booked tickets and people on the waiting list, and below them decisions a second, since this
+        page was opened. A decision is a change of the event, such as a booking or a cancellation.
       </figcaption>
     </figure>
   )
