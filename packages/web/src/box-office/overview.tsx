@@ -44,7 +44,7 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
       {'owner' in event && shown.state !== 'canceled' && (
         <Switches event={shown} onDecided={onDecided} />
       )}
-      {series !== undefined && <LiveChart series={series} />}
+      <LiveChart series={series} />
     </>
   )
 }
@@ -72,10 +72,8 @@ function Figures({ event, series }: { event: TicketedEvent; series: Series | und
 }
 
 /** The numbers beside it say the same as the chart, so screen readers need only its name. */
-function LiveChart({ series }: { series: Series }) {
+function LiveChart({ series }: { series: Series | undefined }) {
   const root = useRef<HTMLDivElement>(null)
-  const latest = useRef(series)
-  latest.current = series
   const [charts, setCharts] = useState<Charts>()
   useEffect(() => {
     let drawn: Charts | undefined
@@ -91,7 +89,9 @@ function LiveChart({ series }: { series: Series }) {
       drawn?.remove()
     }
   }, [])
-  useEffect(() => charts?.show(series), [charts, series])
+  useEffect(() => {
+    if (series !== undefined) charts?.show(series)
+  }, [charts, series])
   return (
     <figure>
       <div
