@@ -17,6 +17,7 @@ class Scene {
   isAvailable = true
   opensAtMs: number | null = null
   reads: LiveQuestion[][] = []
+  readTakesMs = 0
   ends = new Map<string, PrincipalEnd>()
   #listeners = new Set<ChangeListener>()
   #onAccountChange: (userId: string) => void = () => undefined
@@ -26,6 +27,7 @@ class Scene {
     this.streams = createLiveStreams({
       read: async (questions) => {
         this.reads.push(questions)
+        if (this.readTakesMs > 0) await sleep(this.readTakesMs)
         if (!this.isAvailable) throw new Error('the database is gone')
         return new Map(
           questions
@@ -98,6 +100,8 @@ class Scene {
     return response
   }
 }
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 class FakeResponse implements StreamResponse {
   written: string[] = []
@@ -257,6 +261,16 @@ describe('updates', () => {
     ;(await opening)?.start(response, undefined, () => undefined)
     await vi.advanceTimersByTimeAsync(1000)
     expect(response.ids().at(-1)).toBe(2)
+  })
+
+  it('come to a stream for which the event was read while the only other stream ended', async () => {
+    const first = await scene.open()
+    scene.readTakesMs = 100
+    setTimeout(() => first.destroy(), 50)
+    const second = await scene.open()
+    scene.change()
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(second.ids()).toEqual([1, 2])
   })
 
   it('come when the sale opens by itself', async () => {

@@ -59,7 +59,10 @@ export interface LiveStreamsDeps extends Omit<OpenStreamsDeps, 'clock'> {
 interface WatchedTopic {
   topic: Topic
   streams: Set<OpenStream>
+  /** Streams that wait for the next read. */
   openings: Opening[]
+  /** Streams that have not started. The topic is kept for them. */
+  starting: Set<Opening>
   /** The last change that the watch has reported; undefined if none, or if the event is gone. */
   announced: number | undefined
   /** The last change for which the claims of all users were read; null before the first read. */
@@ -160,7 +163,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       for (const { watched, openings, isDue } of asked) {
         for (const { reject } of openings) reject(unavailable(err))
         if (isDue) behind.add(watched)
-        if (openings.length > 0) forgetLater(watched)
+        if (openings.length > 0) forgetLater(watched, openings)
       }
     }
   }
@@ -215,8 +218,8 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       if (watched.announced !== undefined && watched.announced <= state.lastChange)
         behind.delete(watched)
     } else if (before !== null && before !== state.lastChange) markBehind(watched)
-    for (const { userId, resolve } of openings) resolve(openingOf(watched, userId, state))
-    if (openings.length > 0) forgetLater(watched)
+    for (const opening of openings) opening.resolve(openingOf(watched, opening, state))
+    if (openings.length > 0) forgetLater(watched, openings)
   }
 
   function markBehind(watched: WatchedTopic): void {
@@ -240,6 +243,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       topic: new Topic(eventId),
       streams: new Set(),
       openings: [],
+      starting: new Set(),
       announced: undefined,
       readChange: null,
       behindSinceMs: 0,
@@ -255,13 +259,16 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
   }
 
   /** Gives streams that are opening time to start. Then forgets the topic if it has no streams. */
-  function forgetLater(watched: WatchedTopic): void {
-    setTimeout(() => forgetUnused(watched), START_WITHIN_MS).unref()
+  function forgetLater(watched: WatchedTopic, openings: Opening[]): void {
+    setTimeout(() => {
+      for (const opening of openings) watched.starting.delete(opening)
+      forgetUnused(watched)
+    }, START_WITHIN_MS).unref()
   }
 
   function forgetUnused(watched: WatchedTopic): void {
-    const { topic, openings } = watched
-    if (watched.streams.size > 0 || openings.length > 0) return
+    const { topic } = watched
+    if (watched.streams.size > 0 || watched.starting.size > 0) return
     if (topics.get(topic.eventId) !== watched) return
     topics.delete(topic.eventId)
     behind.delete(watched)
@@ -270,23 +277,27 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
 
   /** The event was deleted. Its clients learn that when they connect again. */
   function removeTopic(watched: WatchedTopic, openings: Opening[]): void {
-    for (const { resolve } of openings) resolve(undefined)
+    for (const opening of openings) {
+      watched.starting.delete(opening)
+      opening.resolve(undefined)
+    }
     for (const stream of [...watched.streams]) streams.close(stream)
     forgetUnused(watched)
   }
 
   function openingOf(
     watched: WatchedTopic,
-    userId: string | undefined,
+    opening: Opening,
     state: LiveState,
   ): OpeningStream {
     const { topic } = watched
     return {
       start(response, principal, onEnd) {
+        watched.starting.delete(opening)
         streams.add({
           topic,
           siblings: watched.streams,
-          shown: topic.add(userId, state),
+          shown: topic.add(opening.userId, state),
           response,
           principal,
           onEnd() {
@@ -306,7 +317,9 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
       if (!postgres.availability.postgres()) throw unavailable()
       const watched = topicOf(eventId)
       const found = new Promise<OpeningStream | undefined>((resolve, reject) => {
-        watched.openings.push({ userId, resolve, reject })
+        const opened = { userId, resolve, reject }
+        watched.openings.push(opened)
+        watched.starting.add(opened)
       })
       opening.add(watched)
       planAt(0)
