@@ -41,6 +41,29 @@ describe('numbers and times', () => {
     expect(plain(american.until('2030-01-31T18:30:00Z', nowMs))).toBe('1:30 PM')
     expect(plain(american.until('2030-02-01T06:00:00Z', nowMs))).toBe('Feb 1, 1:00 AM')
   })
+
+  it('name the day of a period once, and leave out an end that is unknown', () => {
+    const end = '2030-01-31T20:30:00.000Z'
+    const period = (...times: Parameters<typeof american.period>) =>
+      plain(american.period(...times)).replaceAll('\u2009', ' ')
+    expect(period(START, end)).toBe('Thursday, January 31, 2030, 1:00 – 3:30 PM')
+    expect(period(START, end, 'Europe/Zurich')).toBe(
+      'Thursday, January 31, 2030, 7:00 – 9:30 PM GMT+1',
+    )
+    expect(period(START, null)).toBe('Thursday, January 31, 2030 at 1:00 PM')
+    expect(period(START, '2030-01-30T00:00:00.000Z')).toBe('Thursday, January 31, 2030 at 1:00 PM')
+  })
+})
+
+it.each([
+  [1, '1 second'],
+  [90, '90 seconds'],
+  [600, '10 minutes'],
+  [3600, '1 hour'],
+  [5400, '90 minutes'],
+  [172_800, '2 days'],
+])('shows %i s as %s', (seconds, text) => {
+  expect(american.duration(seconds)).toBe(text)
 })
 
 it.each([
