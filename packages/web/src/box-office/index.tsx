@@ -1,12 +1,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import { useSession } from '../session/index.js'
 import { focusHeading, Page, SignIn } from '../ui/index.js'
-import { CreateEvent } from './create-event.js'
 import { EventList } from './event-list.js'
 import { EVENT_TITLES, EventPage } from './event-page.js'
 import { focusView } from './focus.js'
 import { ApiKeys } from './keys/index.js'
 import { fragmentOf, type Route, routeOf } from './routes.js'
+import { CreateEvent } from './settings/create-event.js'
 import { Deliveries, Webhooks } from './webhooks/index.js'
 
 /** The page for organizers. The fragment of the address chooses the view. */

@@ -1,6 +1,6 @@
 import type { Change, components } from '@ticket-line/client'
 import { moment, number } from '../../format.js'
-import { durationOf } from '../event-form.js'
+import { durationOf } from '../settings/event-form.js'
 
 type Settings = components['schemas']['ChangedSettings']
 

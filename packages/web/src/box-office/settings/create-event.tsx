@@ -1,11 +1,11 @@
 import { useRef, useState } from 'preact/hooks'
-import { client } from '../api.js'
-import { announce } from '../ui/index.js'
-import { useAction } from '../use-action.js'
+import { client } from '../../api.js'
+import { announce } from '../../ui/index.js'
+import { useAction } from '../../use-action.js'
+import { fragmentOf } from '../routes.js'
 import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
 import { emptyForm, type FormField, type NewEvent, newEventOf } from './event-form.js'
 import { FormFailure, useFormErrors } from './form-errors.js'
-import { fragmentOf } from './routes.js'
 import { visitorTimeZone } from './zoned-time.js'
 
 /** The form that creates an event. */

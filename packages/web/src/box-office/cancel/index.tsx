@@ -1,14 +1,14 @@
 import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
-import { client } from '../api.js'
-import { plural } from '../format.js'
-import { announce, Failure, Field } from '../ui/index.js'
-import { useAction } from '../use-action.js'
+import { client } from '../../api.js'
+import { plural } from '../../format.js'
+import { announce, Failure, Field } from '../../ui/index.js'
+import { useAction } from '../../use-action.js'
+import { focusView } from '../focus.js'
+import { fragmentOf } from '../routes.js'
+import { saleText } from '../sale-text.js'
+import type { EventViewProps } from '../tagged-event.js'
 import { cancelPreview } from './cancel-preview.js'
-import { focusView } from './focus.js'
-import { fragmentOf } from './routes.js'
-import { saleText } from './sale-text.js'
-import type { EventViewProps } from './tagged-event.js'
 
 /** Says what canceling the event will do, and does it. */
 export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {

@@ -1,8 +1,10 @@
 import { hasCode } from '@ticket-line/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { client } from '../api.js'
-import { announce } from '../ui/index.js'
-import { useAction } from '../use-action.js'
+import { client } from '../../api.js'
+import { announce } from '../../ui/index.js'
+import { useAction } from '../../use-action.js'
+import { capacityNote } from '../sale-text.js'
+import { type EventViewProps, readEvent, type TaggedEvent } from '../tagged-event.js'
 import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
 import {
   type Conflict,
@@ -15,8 +17,6 @@ import {
   wordsOf,
 } from './event-form.js'
 import { FormFailure, useFormErrors } from './form-errors.js'
-import { capacityNote } from './sale-text.js'
-import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
 import { visitorTimeZone } from './zoned-time.js'
 
 /** Changes of settings that are not saved yet. */

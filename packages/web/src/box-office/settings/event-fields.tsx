@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useId } from 'preact/hooks'
-import { Field } from '../ui/index.js'
+import { Field } from '../../ui/index.js'
 import {
   DURATION_UNITS,
   type Duration,

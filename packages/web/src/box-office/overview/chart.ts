@@ -1,6 +1,6 @@
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
-import { number } from '../format.js'
+import { number } from '../../format.js'
 import { columnsOf, type Series } from './samples.js'
 
 export interface Charts {

@@ -1,5 +1,5 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
-import { bookedOf } from './cancel-preview.js'
+import { bookedOf } from '../cancel/cancel-preview.js'
 import type { Counts } from './samples.js'
 
 /** How often an event is read again at most while its counts change, ms. */

@@ -1,7 +1,7 @@
 import { hasCode } from '@ticket-line/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { Failure } from '../ui/index.js'
-import type { Action } from '../use-action.js'
+import { Failure } from '../../ui/index.js'
+import type { Action } from '../../use-action.js'
 import { type EventForm, type FormErrors, fieldErrorsOf, problemsOf } from './event-form.js'
 
 /**
