@@ -68,7 +68,7 @@ describePages('the box office', (site) => {
     const page = await site().openBoxOffice(`#/events/${eventId}/bookings`)
     await button(page, 'Cancel booking bo').click()
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel booking' }).click()
-    await see(page, /cleo was next on the waiting list/)
+    await see(page, /The ticket goes to cleo/)
 
     await page.getByRole('link', { name: 'Give a ticket' }).click()
     await page.getByLabel('Name', { exact: true }).fill('guest of honor')
