@@ -5,8 +5,6 @@ import {
   emptyForm,
   fieldErrorsOf,
   formOf,
-  isChanged,
-  mergeForms,
   newEventOf,
   patchOf,
   problemsOf,
@@ -60,11 +58,6 @@ describe('the form of an event', () => {
     expect(durationOf(172_800)).toEqual({ amount: '2', unit: 'days' })
     expect(secondsOf({ amount: '1.5', unit: 'minutes' })).toBe(90)
     expect(secondsOf({ amount: ' ', unit: 'minutes' })).toBeNull()
-  })
-
-  it('knows whether something was changed', () => {
-    expect(isChanged(base, { ...base, hold: { ...base.hold } })).toBe(false)
-    expect(isChanged(base, { ...base, hold: { amount: '5', unit: 'minutes' } })).toBe(true)
   })
 })
 
@@ -146,26 +139,6 @@ describe('a new event', () => {
       opensAt: '2030-01-01T09:00:00.000Z',
       listed: false,
       sales: 'paused',
-    })
-  })
-})
-
-describe('two people who change an event at the same time', () => {
-  it('both get their changes if they changed different settings', () => {
-    const mine = { ...base, name: 'Gala' }
-    const theirs = { ...base, totalTickets: '600' }
-    expect(mergeForms(base, mine, theirs)).toEqual({
-      form: { ...base, name: 'Gala', totalTickets: '600' },
-      conflicts: [],
-    })
-  })
-
-  it('see where they differ if they changed the same setting', () => {
-    const mine = { ...base, name: 'Gala', venue: 'Main hall' }
-    const theirs = { ...base, name: 'Ball', venue: 'Main hall' }
-    expect(mergeForms(base, mine, theirs)).toEqual({
-      form: mine,
-      conflicts: [{ field: 'name', theirs: 'Ball' }],
     })
   })
 })

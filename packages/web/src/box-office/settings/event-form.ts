@@ -201,47 +201,6 @@ export function zoneOf(timezone: string | null, visitorZone: string): string {
   return timezone !== null && isTimeZone(timezone) ? timezone : visitorZone
 }
 
-/** A field that two people changed at the same time. */
-export interface Conflict {
-  field: FormField
-  theirs: EventForm[FormField]
-}
-
-/**
- * Brings the changes of an organizer together with those that somebody else saved meanwhile. A
- * field that both changed keeps what the organizer typed, and is reported.
- *
- * @param base the form that the organizer began with
- * @param mine the form with the organizer's changes
- * @param theirs the form of the event as it is now
- */
-export function mergeForms(
-  base: EventForm,
-  mine: EventForm,
-  theirs: EventForm,
-): { form: EventForm; conflicts: Conflict[] } {
-  const fields = Object.keys(base) as FormField[]
-  const kept = fields.filter((field) => !isSame(base[field], mine[field]))
-  const conflicts = kept
-    .filter((field) => !isSame(base[field], theirs[field]) && !isSame(mine[field], theirs[field]))
-    .map((field) => ({ field, theirs: theirs[field] }))
-  const form = { ...theirs, ...Object.fromEntries(kept.map((field) => [field, mine[field]])) }
-  return { form, conflicts }
-}
-
-/** The value of a field in words, for example of one that somebody else changed. */
-export function wordsOf(value: EventForm[FormField]): string {
-  if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (typeof value === 'string')
-    return value === '' ? 'nothing' : value.replace(/^(\d{4}-\d\d-\d\d)T/, '$1 ')
-  return value.amount === '' ? 'nothing' : `${value.amount} ${value.unit}`
-}
-
-/** Whether the organizer has changed anything. */
-export function isChanged(base: EventForm, form: EventForm): boolean {
-  return (Object.keys(base) as FormField[]).some((field) => !isSame(base[field], form[field]))
-}
-
 /** The messages of the API about single fields. Other messages are under `undefined`. */
 export function fieldErrorsOf(errors: readonly { pointer: string; detail: string }[]): FormErrors {
   const byField = new Map<FormField | undefined, string>()
@@ -299,10 +258,6 @@ function numberOf(text: string): number | string | null {
   if (text.trim() === '') return null
   const value = Number(text)
   return Number.isFinite(value) ? value : text
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** Makes a sentence of a message such as `must be a positive integer`. */

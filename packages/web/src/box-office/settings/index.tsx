@@ -5,30 +5,18 @@ import { announce } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { capacityNote } from '../sale-text.js'
 import { type EventViewProps, readEvent, type TaggedEvent } from '../tagged-event.js'
-import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
 import {
   type Conflict,
-  type EventForm,
-  FIELD_LABELS,
-  formOf,
   isChanged,
-  mergeForms,
-  patchOf,
+  rebaseDraft,
+  type SettingsDraft,
+  startDraft,
   wordsOf,
-} from './event-form.js'
+} from './draft.js'
+import { DetailFields, HoldFields, ListFields, SaleFields } from './event-fields.js'
+import { type EventForm, FIELD_LABELS, patchOf } from './event-form.js'
 import { FormFailure, useFormErrors } from './form-errors.js'
 import { visitorTimeZone } from './zoned-time.js'
-
-/** Changes of settings that are not saved yet. */
-export interface SettingsDraft {
-  /** The form before the changes. */
-  base: EventForm
-  form: EventForm
-  /** Names the version that the changes are for. */
-  etag: string
-  /** What somebody else changed as well. */
-  conflicts: readonly Conflict[]
-}
 
 /** What the last attempt to save has led to. */
 type Result =
@@ -214,17 +202,6 @@ function Overtaken({
       )}
     </div>
   )
-}
-
-function startDraft({ event, etag }: TaggedEvent, zone: string): SettingsDraft {
-  const base = formOf(event, zone)
-  return { base, form: base, etag, conflicts: [] }
-}
-
-/** Brings a draft up to date with settings that somebody else saved. */
-function rebaseDraft(draft: SettingsDraft, tagged: TaggedEvent, zone: string): SettingsDraft {
-  const base = formOf(tagged.event, zone)
-  return { base, etag: tagged.etag, ...mergeForms(draft.base, draft.form, base) }
 }
 
 /** Asks before the page is closed while changes are not saved. */
