@@ -142,11 +142,12 @@ export const boxOfficeScenes: Scene[] = [
       const body = { url: receiver.url, description: 'Orders of the shop' }
       const made = await site.system.api.post('/webhooks', body, await asOrganizer(site))
       await createBusyEvent(site)
-      await receiver.waitFor(() => receiver.received.length >= 10)
-      await receiver.close()
+      // The creation of the event, and its bookings.
+      await receiver.waitFor(() => receiver.received.length >= 11)
       const page = await site.openBoxOffice(`#/webhooks/${made.body.id}`, options)
       await button(page, 'Send a test').waitFor()
       await see(page, /ms/)
+      await receiver.close()
       return page
     },
   },

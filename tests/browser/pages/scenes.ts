@@ -37,6 +37,11 @@ export const scenes: Scene[] = [
     name: 'home',
     async open(site, options) {
       await site.createEvent(250, concert)
+      const lights = { ...concert, name: 'Winter lights', startsAt: '2031-12-06T17:00:00Z' }
+      await site.createEvent(1200, { ...lights, opensAt: inSeconds(3 * 24 * 3600) })
+      const parade = { ...concert, name: 'Spring parade', startsAt: '2032-03-20T10:00:00Z' }
+      const eventId = await site.createEvent(2, parade)
+      for (const name of ['ada', 'bo', 'cleo']) await site.command('book', name, { eventId })
       const page = await site.visit('/', options)
       await see(page, concert.name)
       return page

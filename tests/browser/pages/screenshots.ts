@@ -1,5 +1,6 @@
 /**
  * The program of `npm run screenshots`. It writes pictures of the pages to `docs/images`.
+ * `npm run screenshots -- FOLDER` writes pictures of all states that the tests check to a folder.
  * `scripts/run.mjs` builds the system and starts it.
  */
 import type { Page } from 'playwright-core'
@@ -7,11 +8,15 @@ import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import { startServers } from '../../stack/servers.ts'
 import { startSystem } from '../../stack/system.ts'
 import { findChromium, startChromium } from '../chromium.ts'
+import { saleScene } from './box-office-scenes.ts'
 import { scenes } from './scenes.ts'
 import { createSite } from './site.ts'
 
-const desk = { viewport: { width: 1100, height: 760 } }
-const phone = { viewport: { width: 390, height: 760 } }
+/** The states that the documentation shows. */
+const PICTURED = ['home', 'event', 'event-waiting', 'event-offered', 'box-office-events']
+
+const desk = { viewport: { width: 1000, height: 720 } }
+const phone = { viewport: { width: 390, height: 720 } }
 
 const views = [
   { suffix: 'light', colorScheme: 'light', ...desk },
@@ -23,20 +28,24 @@ async function main(): Promise<void> {
   const executable = findChromium()
   if (executable === undefined)
     throw new Error('Chromium is not on PATH. Install it, or set CHROMIUM_PATH.')
-  const [only, folder = fromRoot('docs/images')] = process.argv.slice(2)
+  const [folder] = process.argv.slice(2)
+  const shown =
+    folder === undefined
+      ? [...scenes.filter(({ name }) => PICTURED.includes(name)), saleScene(25)]
+      : scenes
   const servers = await startServers()
   const system = await startSystem({ servers, notifiers: 1 })
   const browser = await startChromium(executable)
   try {
     const pages = new Map<Page, string[]>()
     const site = createSite(system, browser, pages)
-    for (const { name, open } of scenes) {
-      if (only !== undefined && !name.match(only)) continue
+    for (const { name, open } of shown) {
       const page = await open(site, desk)
       for (const { suffix, colorScheme, viewport } of views) {
         await page.emulateMedia({ colorScheme })
         await page.setViewportSize(viewport)
-        await page.screenshot({ path: `${folder}/${name}-${suffix}.png`, animations: 'disabled' })
+        const path = `${folder ?? fromRoot('docs/images')}/${name}-${suffix}.png`
+        await page.screenshot({ path, animations: 'disabled' })
       }
       console.log(`${name}: ${pages.get(page)?.join(', ') || 'no faults'}`)
       await page.context().close()
