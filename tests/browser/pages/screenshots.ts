@@ -15,8 +15,9 @@ import { createSite } from './site.ts'
 /** The states that the documentation shows. */
 const PICTURED = ['home', 'event', 'event-waiting', 'event-offered', 'box-office-events']
 
-const desk = { viewport: { width: 1000, height: 720 } }
-const phone = { viewport: { width: 390, height: 720 } }
+/** The picture of a desk shows the whole page, and that of a phone what fits. */
+const desk = { viewport: { width: 1000, height: 600 }, fullPage: true }
+const phone = { viewport: { width: 390, height: 720 }, fullPage: false }
 
 const views = [
   { suffix: 'light', colorScheme: 'light', ...desk },
@@ -40,12 +41,13 @@ async function main(): Promise<void> {
     const pages = new Map<Page, string[]>()
     const site = createSite(system, browser, pages)
     for (const { name, open } of shown) {
-      const page = await open(site, desk)
-      for (const { suffix, colorScheme, viewport } of views) {
+      const page = await open(site, { viewport: desk.viewport })
+      for (const { suffix, colorScheme, viewport, fullPage } of views) {
         await page.emulateMedia({ colorScheme })
         await page.setViewportSize(viewport)
+        await page.evaluate('scrollTo(0, 0)')
         const path = `${folder ?? fromRoot('docs/images')}/${name}-${suffix}.png`
-        await page.screenshot({ path, animations: 'disabled' })
+        await page.screenshot({ path, fullPage, animations: 'disabled' })
       }
       console.log(`${name}: ${pages.get(page)?.join(', ') || 'no faults'}`)
       await page.context().close()
