@@ -285,11 +285,7 @@ export function createLiveStreams(deps: LiveStreamsDeps): LiveStreams {
     forgetUnused(watched)
   }
 
-  function openingOf(
-    watched: WatchedTopic,
-    opening: Opening,
-    state: LiveState,
-  ): OpeningStream {
+  function openingOf(watched: WatchedTopic, opening: Opening, state: LiveState): OpeningStream {
     const { topic } = watched
     return {
       start(response, principal, onEnd) {
