@@ -41,7 +41,7 @@ export function useLive(eventId: number): Live {
 
   useEffect(() => {
     setLive((shown) =>
-      shown.status?.eventId === eventId ? { ...shown, standing: undefined } : NOTHING,
+      shown.status?.eventId === eventId ? { ...NOTHING, status: shown.status } : NOTHING,
     )
   }, [eventId, viewer])
 

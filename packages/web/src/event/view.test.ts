@@ -186,9 +186,10 @@ describe('a visitor without a claim', () => {
   })
 
   it('sees no buttons until the page knows what they have', () => {
-    const facts = { claims: NO_CLAIMS, connection: 'connecting' } as const
-    expect(show(facts).buttons).toEqual([])
-    expect(labels(show({ ...facts, connection: 'lost' }))).toEqual(['Book a ticket'])
+    const claims = NO_CLAIMS
+    expect(show({ claims, connection: 'connecting' }).buttons).toEqual([])
+    expect(show({ claims, connection: 'live' }).buttons).toEqual([])
+    expect(labels(show({ claims, connection: 'lost' }))).toEqual(['Book a ticket'])
   })
 })
 

@@ -203,7 +203,7 @@ function buttonsOf(known: Known, { kind, buttons }: Situation): Button[] {
   const { command, claims, connection, session, nowMs } = known
   if (session.kind !== 'signedIn') return []
   // What the user has is about to arrive. If it does not, the server decides what is possible.
-  if (claims.now === undefined && connection === 'connecting') return []
+  if (claims.now === undefined && connection !== 'lost') return []
   if (command.kind !== 'failed' || kind === 'event_canceled') return buttons
   if (!isRepeatable(command.failure) || isSettled(command, claims)) return buttons
   const { retryAtMs } = command.failure
