@@ -256,7 +256,7 @@ function describeWindow(
   const updates =
     streams === undefined
       ? ''
-      : `; ${short(streams.updates / (windowMs / 1000))} updates/s, ${streams.loads} page loads, clients of streams ${((streams.cpuMs / windowMs) * 100).toFixed(0)} %`
+      : `; ${short(streams.updates / (windowMs / 1000))} updates/s, ${streams.loads > 0 ? `${streams.loads} page loads, ` : ''}clients of streams ${((streams.cpuMs / windowMs) * 100).toFixed(0)} %`
   return `  ${round} ${kind.padEnd(8)} ${short(answered / (windowMs / 1000))}/s  p50 ${short(report.p50Ms)}  p99 ${short(report.p99Ms)} ms; CPU ${cpu}${updates}`
 }
 
