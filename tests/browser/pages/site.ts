@@ -133,10 +133,15 @@ function watch(page: Page, origin: string, report: (fault: string) => void): voi
   })
 }
 
-/** What axe finds on a page as it is now. Each entry names a rule and the elements. */
-export async function accessibilityFaults(page: Page): Promise<string[]> {
+/**
+ * What axe finds on a page as it is now. Each entry names a rule and an element.
+ *
+ * @param rules only these; default: all
+ */
+export async function accessibilityFaults(page: Page, rules?: string[]): Promise<string[]> {
   await page.evaluate(axe.source)
-  const run = "axe.run(document, { resultTypes: ['violations'] })"
+  const options = { resultTypes: ['violations'], ...(rules && { runOnly: rules }) }
+  const run = `axe.run(document, ${JSON.stringify(options)})`
   const { violations } = (await page.evaluate(run)) as axe.AxeResults
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${help}\n${html}\n${failureSummary}`),
