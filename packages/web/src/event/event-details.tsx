@@ -1,5 +1,6 @@
 import type { TicketedEvent } from '@ticket-line/client'
-import { day, moment, period, time } from '../format.js'
+import { day, moment, number, period, plural, time } from '../format.js'
+import type { Tickets } from './sale.js'
 
 /** When and where the event is. */
 export function EventDetails({ event }: { event: TicketedEvent }) {
@@ -25,5 +26,28 @@ export function EventDetails({ event }: { event: TicketedEvent }) {
         </li>
       )}
     </ul>
+  )
+}
+
+/** How many tickets are booked, held and left, as a bar and in words. */
+export function TicketBar({ tickets }: { tickets: Tickets }) {
+  const { total, free, held, booked, waiting } = tickets
+  const size = Math.max(total, 1)
+  const more = [
+    ...(held > 0 ? [`${number(held)} held`] : []),
+    ...(waiting > 0 ? [`${plural(waiting, 'person', 'people')} on the waiting list`] : []),
+  ]
+  return (
+    <figure class="tickets">
+      <svg viewBox={`0 0 ${size} 1`} preserveAspectRatio="none" aria-hidden="true">
+        <rect class="booked" width={booked} height="1" />
+        <rect class="held" x={booked} width={held} height="1" />
+        <rect class="left" x={size - free} width={free} height="1" />
+      </svg>
+      <figcaption>
+        <strong>{number(free)}</strong> of {plural(total, 'ticket', 'tickets')} left
+        {more.map((part) => ` · ${part}`)}
+      </figcaption>
+    </figure>
   )
 }

@@ -22,7 +22,9 @@ export function useEvent(eventId: number, live: Live): CurrentEvent {
   const loading = useLoad(
     async (signal) => {
       const params = { path: { eventId } }
-      const event = await dataOf(client.api.GET('/events/{eventId}', { params, signal }))
+      // With a 304, the browser would show the `serverTime` of an earlier response.
+      const init = { params, signal, cache: 'no-store' } as const
+      const event = await dataOf(client.api.GET('/events/{eventId}', init))
       serverClock.observe(event.serverTime)
       return { event, atMs: performance.now() }
     },

@@ -177,6 +177,7 @@ describe('a visitor without a claim', () => {
   })
 
   it('sees that the event is canceled', () => {
+    expect(show({ status: statusOf({ state: 'canceled' }) })).not.toHaveProperty('tickets')
     expect(show({ status: statusOf({ state: 'canceled' }) })).toMatchObject({
       kind: 'event_canceled',
       heading: 'This event is canceled',
@@ -617,7 +618,7 @@ describe('a page without connection', () => {
   it('says when it may connect again if it did so too often', () => {
     const limitedUntilMs = NOW_MS + 600_000
     expect(show({ connection: 'lost', limitedUntilMs }).connection).toBe(
-      'You have opened this page too often in a short time. It is not live before 6:10 PM.',
+      'You have sent too many requests, or opened too many pages. This one is not live before 6:10 PM.',
     )
   })
 

@@ -24,7 +24,7 @@ export interface Facts {
   status: LiveStatus | undefined
   /** Whether the stream is open. */
   connection: Connection['kind']
-  /** Until when the API refuses new streams because of the rate limit, by the server's clock. */
+  /** Until when the API refuses new streams because there are too many, by the server's clock. */
   limitedUntilMs?: number | undefined
   /** False if the browser has no network. */
   isOnline: boolean
@@ -132,7 +132,7 @@ export function viewOf(facts: Facts, format: Format): EventView {
   return {
     ...situation,
     buttons: buttonsOf(known, situation),
-    tickets: known.tickets,
+    ...(known.state !== 'canceled' && { tickets: known.tickets }),
     ...(notice !== undefined && { notice }),
     ...(signIn !== undefined && { signIn }),
     ...(connection !== undefined && { connection }),
@@ -238,7 +238,7 @@ function connectionOf(known: Known): string | undefined {
   if (isOnline && connection !== 'lost') return undefined
   if (limitedUntilMs !== undefined && limitedUntilMs > nowMs) {
     const until = words.moment(new Date(limitedUntilMs).toISOString())
-    return `You have opened this page too often in a short time. It is not live before ${until}.`
+    return `You have sent too many requests, or opened too many pages. This one is not live before ${until}.`
   }
   const asOf =
     status === undefined ? '' : ` You see what was true ${words.when(status.serverTime)}.`
