@@ -1,6 +1,6 @@
 import type { TicketedEvent } from '@ticket-line/client'
 import { describe, expect, it } from 'vitest'
-import { capacityNote, saleText, withheldText } from './sale-text.js'
+import { capacityNote, promotionText, saleText, withheldText } from './sale-text.js'
 
 const event = {
   state: 'open',
@@ -45,6 +45,14 @@ describe('the sentence about withheld tickets', () => {
 
   it('is left out if there are none', () => {
     expect(withheldText(event)).toBeUndefined()
+  })
+})
+
+describe('the sentence about promotion', () => {
+  it('is there only while it is stopped', () => {
+    expect(promotionText(event)).toBeUndefined()
+    expect(promotionText({ ...event, promotion: 'off' })).toMatch(/^Promotion is stopped/)
+    expect(promotionText({ ...event, promotion: 'off', state: 'canceled' })).toBeUndefined()
   })
 })
 

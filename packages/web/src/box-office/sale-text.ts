@@ -44,6 +44,12 @@ export function withheldText({ withheldTickets, ...event }: TicketedEvent): stri
   return `${subject} withheld. The waiting list gets them when ${when}.`
 }
 
+/** What it means that promotion is stopped. @returns undefined if it is not */
+export function promotionText({ promotion, state }: TicketedEvent): string | undefined {
+  if (promotion === 'on' || state === 'canceled') return undefined
+  return 'Promotion is stopped: nobody on the waiting list gets a ticket that comes back.'
+}
+
 /** What a new number of tickets will do. */
 export type CapacityNote =
   | { kind: 'same' }

@@ -3,6 +3,8 @@ import type { TicketedEvent } from '@ticket-line/client'
 /** What canceling an event ends. */
 export interface CancelPreview {
   bookings: number
+  /** Whether there may be more bookings than that. */
+  isAtLeast: boolean
   holds: number
   waiting: number
   /** Free and withheld tickets. */
@@ -11,17 +13,36 @@ export interface CancelPreview {
   isUnused: boolean
 }
 
-export function cancelPreview(event: TicketedEvent): CancelPreview {
+/** @param found how many bookings a look into the list has found, as {@link bookingsToFind} says */
+export function cancelPreview(event: TicketedEvent, found = 0): CancelPreview {
   const { availableTickets, withheldTickets, heldTickets, waitingListCount } = event
   const unsold = availableTickets + withheldTickets
-  const bookings = bookedOf(event)
+  const counted = bookedOf(event)
+  const bookings = Math.max(counted, found)
   return {
     bookings,
+    isAtLeast: found > counted,
     holds: heldTickets,
     waiting: waitingListCount,
     unsold,
     isUnused: bookings + heldTickets + waitingListCount === 0,
   }
+}
+
+/** Most bookings that one page of the list has. */
+const LONGEST_PAGE = 1000
+
+/**
+ * How many bookings to read in order to see whether an event still shrinks: one more than it should
+ * have. While an event has free or withheld tickets, it does not shrink.
+ *
+ * @returns 0 if there is no need to look, or too much to read
+ */
+export function bookingsToFind(event: TicketedEvent): number {
+  const { availableTickets, withheldTickets, state } = event
+  if (state === 'canceled' || availableTickets + withheldTickets > 0) return 0
+  const wanted = bookedOf(event) + 1
+  return wanted > LONGEST_PAGE ? 0 : wanted
 }
 
 /**

@@ -4,11 +4,12 @@ import { client } from '../../api.js'
 import { plural } from '../../format.js'
 import { announce, Failure, Field } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
+import { useLoad } from '../../use-load.js'
 import { focusView } from '../focus.js'
 import { fragmentOf } from '../routes.js'
 import { saleText } from '../sale-text.js'
 import type { EventViewProps } from '../tagged-event.js'
-import { cancelPreview } from './cancel-preview.js'
+import { bookingsToFind, cancelPreview } from './cancel-preview.js'
 
 /** Says what canceling the event will do, and does it. */
 export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
@@ -22,17 +23,35 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
     announce('The event is canceled.')
     focusView()
   })
+  const found = useLoad(
+    async (signal) => {
+      const limit = bookingsToFind(event)
+      if (limit === 0) return 0
+      const params = { path: { eventId }, query: { limit } }
+      const { bookings } = await dataOf(
+        client.api.GET('/events/{eventId}/bookings', { params, signal }),
+      )
+      return bookings.length
+    },
+    [event],
+  )
   if (event.state === 'canceled') return <p>{saleText(event)}</p>
 
-  const { bookings, holds, waiting, unsold, isUnused } = cancelPreview(event)
+  const { bookings, isAtLeast, holds, waiting, unsold, isUnused } = cancelPreview(
+    event,
+    found.kind === 'loaded' ? found.data : 0,
+  )
   return (
     <>
       <p>If you cancel the event now:</p>
       <ul>
         {bookings > 0 && (
           <li>
-            <strong>{plural(bookings, 'booking ends', 'bookings end')}.</strong> Refunds are up to
-            you.
+            <strong>
+              {isAtLeast && 'At least '}
+              {plural(bookings, 'booking ends', 'bookings end')}.
+            </strong>{' '}
+            Refunds are up to you.
           </li>
         )}
         {holds > 0 && (

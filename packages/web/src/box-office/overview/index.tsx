@@ -7,7 +7,7 @@ import { announce, Countdown, Failure } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { type Live, useLive } from '../../use-live.js'
 import { bookedOf } from '../cancel/cancel-preview.js'
-import { STATE_LABELS, saleText, withheldText } from '../sale-text.js'
+import { promotionText, STATE_LABELS, saleText, withheldText } from '../sale-text.js'
 import type { EventPatch } from '../settings/event-form.js'
 import type { EventViewProps } from '../tagged-event.js'
 import type { Charts } from './chart.js'
@@ -23,7 +23,8 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
   return (
     <>
       <p>
-        <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {withheldText(shown)}{' '}
+        <strong>{STATE_LABELS[shown.state]}.</strong> {saleText(shown)} {promotionText(shown)}{' '}
+        {withheldText(shown)}{' '}
         {shown.state === 'scheduled' && shown.opensAt !== null && (
           <>
             Time left: <Countdown until={shown.opensAt} />
