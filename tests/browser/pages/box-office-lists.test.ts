@@ -375,7 +375,7 @@ describePages(
       await see(page, /Event created, tickets: 60/)
       expect(await button(page, 'Older').count()).toBe(0)
       await page.getByLabel('Show').selectOption('Booking or hold canceled')
-      await see(page, /These are among the changes/)
+      await see(page, /Found among the changes/)
       expect(await rows(page).allTextContents()).toEqual([expect.stringContaining('guest-7')])
     })
 

@@ -99,11 +99,11 @@ function cellsOf(change: Change) {
 function rangeText({ changes, type, window }: ChangesPart): string {
   const { after, to } = window
   if (after === to) return 'There are no changes.'
-  const range = after + 1 === to ? `change ${to}` : `changes ${after + 1} to ${to}`
-  if (type === undefined) return `These are the ${range}.`
+  const range = after + 1 === to ? `number ${to}` : `numbers ${after + 1} to ${to}`
+  if (type === undefined) return `Changes with the ${range}, the latest first.`
   return changes.length === 0
-    ? `There are none among the ${range}.`
-    : `These are among the ${range}.`
+    ? `There is none among the changes with the ${range}.`
+    : `Found among the changes with the ${range}, the latest first.`
 }
 
 function callsFor(eventId: number, signal: AbortSignal): ChangeCalls {
