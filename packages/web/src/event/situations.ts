@@ -270,7 +270,7 @@ export function endedClaim(ended: EndedClaim, sale: Situation, known: Known): Si
 }
 
 const ENDED = {
-  booked: { withdrawn: 'Your booking is canceled', canceled: 'Your booking was canceled' },
+  booked: { withdrawn: 'Your ticket is canceled', canceled: 'Your ticket was canceled' },
   held: { withdrawn: 'You gave the ticket back', canceled: 'Your ticket is no longer held' },
   waiting: {
     withdrawn: 'You left the waiting list',

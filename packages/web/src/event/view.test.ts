@@ -240,12 +240,12 @@ describe('the owner of a booking', () => {
     const own = show({ claims: { ...having({}), ended: { ...ended, how: 'withdrawn' } } })
     expect(own).toMatchObject({
       kind: 'claim_ended',
-      heading: 'Your booking is canceled',
+      heading: 'Your ticket is canceled',
       text: ['Tickets are on sale.', 'Each person can book one ticket.'],
     })
     expect(labels(own)).toEqual(['Book a ticket'])
     const other = show({ claims: { ...having({}), ended: { ...ended, how: 'canceled' } } })
-    expect(other.heading).toBe('Your booking was canceled')
+    expect(other.heading).toBe('Your ticket was canceled')
     expect(other.text[0]).toBe('If you did not do this, ask the organizer.')
   })
 
