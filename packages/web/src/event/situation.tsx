@@ -42,7 +42,9 @@ export function SituationView({ view, onAct }: SituationViewProps) {
 
   return (
     <section class="situation" data-kind={kind} data-tone={tone} aria-labelledby="situation">
-      <h2 id="situation" tabIndex={-1} ref={title} aria-busy={isBusy(kind)}>
+      <h2 id="situation" tabIndex={-1} ref={title}>
+        {/* A screen reader may skip what is busy, so only the spinner is. */}
+        {isBusy(kind) && <span aria-busy="true" aria-hidden="true" />}
         {heading}
       </h2>
       {countdown !== undefined && (
@@ -128,22 +130,23 @@ function useAnnouncements(
   { kind, heading, text }: EventView,
   title: RefObject<HTMLHeadingElement | null>,
 ): void {
-  const saidAtMs = useRef(Number.NEGATIVE_INFINITY)
+  const said = useRef({ heading: '', atMs: Number.NEGATIVE_INFINITY })
   const isFirst = useRef(true)
   const say = (words: string): void => {
-    saidAtMs.current = performance.now()
+    said.current = { heading, atMs: performance.now() }
     announce(words)
   }
   const first = text[0] ?? ''
   useEffect(() => {
     // The page itself is read first.
     const isRead = document.activeElement === title.current
-    if (!isFirst.current) say(isRead ? first : `${heading}. ${first}`)
+    if (isFirst.current) said.current = { heading, atMs: performance.now() }
+    else say(isRead ? first : `${heading}. ${first}`)
     if (kind !== 'loading') isFirst.current = false
   }, [kind])
   useEffect(() => {
-    if (kind !== 'waiting') return
-    const inMs = Math.max(0, saidAtMs.current + POSITION_EVERY_MS - performance.now())
+    if (kind !== 'waiting' || heading === said.current.heading) return
+    const inMs = Math.max(0, said.current.atMs + POSITION_EVERY_MS - performance.now())
     const timer = setTimeout(() => say(heading), inMs)
     return () => clearTimeout(timer)
   }, [heading])
