@@ -1,5 +1,5 @@
 import { dataOf } from '@ticket-line/client'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { format, plural } from '../format.js'
 import { announce, Failure, Field, Page } from '../ui/index.js'
@@ -19,13 +19,13 @@ const PAGE_EVENTS = 24
 export function Home() {
   return (
     <Page title="Ticket Line">
-      <p class="lead">
+      <p>
         Ticket Line gives the tickets of an event to people in the order in which they ask. If all
         are taken, you join the waiting list, and a ticket that comes back goes to whoever is next.
       </p>
       <EventsOnSale />
       <section aria-labelledby="elsewhere">
-        <h2 id="elsewhere">For those who run it</h2>
+        <h2 id="elsewhere">For organizers and developers</h2>
         <ul class="cards">
           <li>
             <a href="/box-office">Box office</a>
@@ -59,16 +59,22 @@ function readEvents(q: string, after?: string, signal?: AbortSignal): Promise<Ev
 function EventsOnSale() {
   const [query, setQuery] = useState('')
   const first = useLoad((signal) => readEvents(query, undefined, signal), [query])
-  const [added, setAdded] = useState<EventsPage[]>([])
-  const pages = first.kind === 'loaded' ? [first.data, ...added] : []
+  /** The pages that were added to a first one. */
+  const [added, setAdded] = useState<{ to: EventsPage; pages: EventsPage[] }>()
+  const pages = first.kind === 'loaded' ? [first.data] : []
+  if (added !== undefined && added.to === pages[0]) pages.push(...added.pages)
   const events = pages.flatMap((page) => page.events)
   const next = pages.at(-1)?.next ?? undefined
   const more = useAction(async () => {
+    const [to, ...later] = pages
     const page = await readEvents(query, next)
-    setAdded([...added, page])
+    if (to !== undefined) setAdded({ to, pages: [...later, page] })
     announce(`${plural(page.events.length, 'more event', 'more events')}.`)
   })
   const isSearched = query !== ''
+  /** A short list needs no search. Once it is there, it stays, because somebody may be typing. */
+  const isLong = useRef(false)
+  isLong.current ||= next !== undefined
   useEffect(() => {
     if (isSearched && first.kind === 'loaded')
       announce(`${plural(first.data.events.length, 'event', 'events')} found.`)
@@ -77,12 +83,7 @@ function EventsOnSale() {
   return (
     <section aria-labelledby="on-sale">
       <h2 id="on-sale">Events on sale</h2>
-      <Search
-        onSearch={(text) => {
-          setAdded([])
-          setQuery(text)
-        }}
-      />
+      {isLong.current && <Search onSearch={setQuery} />}
       {first.kind === 'loading' && <p aria-busy="true">Loading the events…</p>}
       {first.kind === 'failed' && <Failure error={first.error} retry={first.reload} />}
       {first.kind === 'loaded' && events.length === 0 && (

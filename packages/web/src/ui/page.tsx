@@ -65,7 +65,7 @@ function SignedIn() {
   if (session.kind !== 'signedIn') return null
   return (
     <li>
-      Signed in as <strong>{session.userId}</strong>{' '}
+      <span class="narrow-hidden">Signed in as</span> <strong>{session.userId}</strong>{' '}
       <button
         type="button"
         class="secondary outline"
