@@ -13,7 +13,7 @@ import { scenes } from './scenes.ts'
 import { createSite } from './site.ts'
 
 /** The states that the documentation shows. */
-const PICTURED = ['home', 'event', 'event-waiting', 'event-offered', 'box-office-events']
+const PICTURED = ['home', 'box-office-events', 'event', 'event-waiting', 'event-offered']
 
 /** The picture of a desk shows the whole page, and that of a phone what fits. */
 const desk = { viewport: { width: 1000, height: 600 }, fullPage: true }
@@ -32,7 +32,10 @@ async function main(): Promise<void> {
   const [folder] = process.argv.slice(2)
   const shown =
     folder === undefined
-      ? [...scenes.filter(({ name }) => PICTURED.includes(name)), saleScene(25)]
+      ? [
+          ...PICTURED.flatMap((picture) => scenes.filter(({ name }) => name === picture)),
+          saleScene(25),
+        ]
       : scenes
   const servers = await startServers()
   const system = await startSystem({ servers, notifiers: 1 })
