@@ -277,6 +277,10 @@ describePages(
       await page.getByLabel(/bookings:write/).check()
       await button(page, 'Make key').click()
       const key = (await page.getByText(/^tlk_\w+_[\w-]{20,}$/).textContent()) as string
+      await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+      await button(page, 'Copy').click()
+      await button(page, 'Copied').waitFor()
+      expect(await page.evaluate('navigator.clipboard.readText()')).toBe(key)
       await see(page, /Never used/)
       // The key may do what it is for, and nothing else.
       const book = { eventId, userId: 'customer' }

@@ -30,8 +30,8 @@ export interface Files {
 
 /**
  * Saves a list as a file. A page cannot let the browser download it, because the request needs the
- * token. A long list goes straight into the file if the browser can do that (Chromium). Otherwise
- * the browser collects it in a Blob, which it keeps outside of the page's memory.
+ * token. A long list goes straight into the file if the browser can do that (Chromium, on pages of
+ * HTTPS and localhost). Otherwise all of it is collected in a Blob first.
  *
  * @throws what `open` throws, and an error if the connection breaks before the end of the list
  */
