@@ -74,7 +74,7 @@ const REFUSALS: Partial<Record<FailedCommand['failure']['code'], Refusal>> = {
     kinds: ['full_list'],
   },
   hold_expired: {
-    text: 'You were too late. No ticket is free any more.',
+    text: 'You were too late. No ticket was free any more.',
     kinds: ['expired'],
   },
   booking_not_found: { text: 'There was nothing to change any more.' },

@@ -511,7 +511,7 @@ describe('a command', () => {
       claims: { ...having({}), ended },
       event: { availableTickets: 0 },
     })
-    expect(view.notice?.text).toBe('You were too late. No ticket is free any more.')
+    expect(view.notice?.text).toBe('You were too late. No ticket was free any more.')
     expect(labels(view)).toEqual(['Join the waiting list'])
   })
 
