@@ -5,8 +5,8 @@ import { brotliCompress, constants, gzip } from 'node:zlib'
 import { defineConfig, type Plugin } from 'vite'
 
 /**
- * Writes `<file>.br` and `<file>.gz` beside each file. The API only reads them, because a process
- * must start fast.
+ * Writes compressed copies, `<file>.br` and `<file>.gz`, beside each file. If the API compressed
+ * the files, it would start more slowly.
  */
 function precompress(): Plugin {
   const brotli = promisify(brotliCompress)

@@ -43,7 +43,7 @@ describe('the built pages', () => {
     ['event.html', 1],
     ['box-office.html', 2],
   ])(
-    'paint a heading before any script runs, and tell who has no JavaScript: %s',
+    'paint a heading before any script runs, and say that they need JavaScript: %s',
     (page, styleSheets) => {
       const html = textOf(page)
       expect(html.match(/<link rel="stylesheet"/g)).toHaveLength(styleSheets)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createServerClock } from './clock.js'
 
-/** A clock on a machine that is an hour late, and whose steady clock shows `steadyMs`. */
+/** A clock on a machine whose time is an hour behind and whose steady clock shows `steadyMs`. */
 function clockOf() {
   const machine = { steadyMs: 1000, wallMs: Date.parse('2030-01-31T17:00:00Z') }
   const clock = createServerClock(
@@ -11,7 +11,7 @@ function clockOf() {
   return { clock, machine }
 }
 
-it('shows the time of the machine until the server has told its time', () => {
+it('shows the time of the machine until the server has sent its time', () => {
   const { clock, machine } = clockOf()
   expect(clock.nowMs()).toBe(machine.wallMs)
 })
@@ -24,7 +24,7 @@ it('shows the time of the server, even if somebody adjusts the clock of the mach
   expect(clock.nowMs()).toBe(Date.parse('2030-01-31T18:00:05.000Z'))
 })
 
-it('ignores a time that took longer to arrive, and a text that is no time', () => {
+it('ignores a time that took longer to arrive, and a text that is not a time', () => {
   const { clock, machine } = clockOf()
   clock.observe('2030-01-31T18:00:00.000Z')
   machine.steadyMs += 5000
@@ -33,7 +33,7 @@ it('ignores a time that took longer to arrive, and a text that is no time', () =
   expect(clock.nowMs()).toBe(Date.parse('2030-01-31T18:00:05.000Z'))
 })
 
-it('goes forward if the machine slept', () => {
+it('moves forward after the machine has slept', () => {
   const { clock } = clockOf()
   clock.observe('2030-01-31T18:00:00.000Z')
   clock.observe('2030-01-31T20:00:00.000Z')

@@ -7,10 +7,10 @@ export interface ServerClock {
 
 /**
  * Creates a clock for a visitor whose own clock may be wrong. It runs on `steadyMs`, which nobody
- * can adjust. An answer takes time to arrive, so each `serverTime` shows the server a little too
- * early, and the latest estimate is the best.
+ * can adjust. An answer takes time to arrive, so each `serverTime` is a little old when it is
+ * observed. The largest estimate is therefore the best.
  *
- * @param wallMs the visitor's clock, until the first `serverTime` was observed
+ * @param wallMs the visitor's clock, which is used until the first `serverTime` is observed
  */
 export function createServerClock(
   steadyMs: () => number = () => performance.now(),
@@ -27,16 +27,16 @@ export function createServerClock(
   }
 }
 
-/** The clock of this page. `useLive` sets it. */
+/** The clock of this page. `useLive`, `useEvent` and `readEvent` pass it each `serverTime`. */
 export const serverClock = createServerClock()
 
-/** Longer timers end at once, ms. */
+/** A browser runs a timer that is longer than this at once, ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
  * Runs a function at a time of the server, ms since 1970.
  *
- * @returns a function that prevents it
+ * @returns a function that cancels the run
  */
 export function runAt(atMs: number, run: () => void, clock: ServerClock = serverClock): () => void {
   let timer: ReturnType<typeof setTimeout>

@@ -15,14 +15,14 @@ describe('numbers and times', () => {
     expect(american.plural(2000, 'ticket', 'tickets')).toBe('2,000 tickets')
   })
 
-  it('are of the visitor’s time zone by default', () => {
+  it('are in the visitor’s time zone by default', () => {
     expect(american.day(START)).toBe('Thursday, January 31, 2030')
     expect(plain(american.time(START))).toBe('1:00 PM')
     expect(german.time(START)).toBe('19:00')
     expect(plain(american.moment(START))).toBe('Jan 31, 2030, 1:00 PM')
   })
 
-  it('are of the event’s time zone if it is given, and name it if it differs', () => {
+  it('are in the event’s time zone if it is given, and name it if it differs', () => {
     expect(plain(american.time(START, 'Europe/Zurich'))).toBe('7:00 PM GMT+1')
     expect(german.time(START, 'Europe/Zurich')).toBe('19:00')
     expect(german.time(START, 'Europe/Paris')).toBe('19:00')
@@ -31,12 +31,12 @@ describe('numbers and times', () => {
     )
   })
 
-  it('are of the visitor’s time zone if the browser does not know that of the event', () => {
+  it('are in the visitor’s time zone if the browser does not know that of the event', () => {
     expect(german.time(START, 'Mars/Olympus')).toBe('19:00')
     expect(german.time(START, null)).toBe('19:00')
   })
 
-  it('have a day only if that is not today', () => {
+  it('name the day only if it is not today', () => {
     const nowMs = Date.parse(START)
     expect(plain(american.until('2030-01-31T18:30:00Z', nowMs))).toBe('1:30 PM')
     expect(plain(american.until('2030-02-01T06:00:00Z', nowMs))).toBe('Feb 1, 1:00 AM')

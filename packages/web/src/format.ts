@@ -1,6 +1,6 @@
 /**
- * Texts for people, in the locale of the visitor. Times are those of the visitor's time zone; those
- * of an event are shown in the event's time zone, with its name if it differs.
+ * Formats numbers and times in the visitor's locale. Times are in the visitor's time zone. With the
+ * `timezone` of an event, they are in that one, and name it if its clocks show another time.
  */
 export interface Format {
   number(value: number): string
@@ -12,11 +12,11 @@ export interface Format {
   time(iso: string, timezone?: string | null): string
   /** `Jan 31, 2030, 6:30 PM`. */
   moment(iso: string, timezone?: string | null): string
-  /** `Thursday, January 31, 2030 at 6:30 – 9:00 PM`. If the end is unknown, it is left out. */
+  /** `Thursday, January 31, 2030, 6:30 – 9:00 PM`. An unknown end is left out. */
   period(startIso: string, endIso: string | null, timezone?: string | null): string
-  /** The time alone if it is today, otherwise also the day. */
+  /** `6:30 PM` if that is today, otherwise with the day: `Jan 31, 6:30 PM`. */
   until(iso: string, nowMs: number): string
-  /** `4:05` below an hour, then `2 hours, 5 minutes`, then `3 days, 2 hours`. */
+  /** `4:05` below an hour, `2 hours, 5 minutes` below a day, otherwise `3 days, 2 hours`. */
   timeLeft(ms: number): string
   /** In the largest unit of which it is a whole number: `90 seconds`, `10 minutes`, `1 day`. */
   duration(seconds: number): string

@@ -17,7 +17,7 @@ function clockOf() {
   return clock
 }
 
-it('runs a function at a time of the server', () => {
+it('runs a function when the clock of the server shows a given time', () => {
   const run = vi.fn()
   runAt(at(60), run, clockOf())
   vi.advanceTimersByTime(59_999)
@@ -35,7 +35,7 @@ it('waits longer than the longest timer', () => {
   expect(run).toHaveBeenCalledOnce()
 })
 
-it('does not run a function that was prevented', () => {
+it('does not run a function that was canceled', () => {
   const run = vi.fn()
   runAt(at(60), run, clockOf())()
   vi.advanceTimersByTime(120_000)

@@ -14,7 +14,7 @@ export interface Action<Arguments extends unknown[]> {
 /**
  * Something that a user does, such as sending a form, with its progress and its error.
  *
- * After another sign-in, an error that says that the sign-in has ended is forgotten.
+ * When the user signs in again, an error that said that the sign-in had ended is forgotten.
  *
  * @param act may throw; after a 401 it is called once more with a new token
  */

@@ -35,7 +35,7 @@ export function useLive(eventId: number): Live {
   const [live, setLive] = useState(NOTHING)
   const [attempt, setAttempt] = useState(0)
   const viewer = session.kind === 'signedIn' ? session.userId : undefined
-  /** A new token that the API refuses, too, must not lead to the next one. */
+  /** Whether a 401 led to a new token. If the API refuses that one too, the page gives up. */
   const hasRecovered = useRef(false)
   const isReady = session.kind !== 'loading'
 
@@ -93,7 +93,7 @@ export function useLive(eventId: number): Live {
   }, [eventId, viewer, isReady, attempt])
 
   useEffect(() => {
-    // The browser knows first. Otherwise a silent connection would be noticed after 40 seconds.
+    // Without these events, the page would notice a silent connection only after 40 seconds.
     const reconnect = (): void => {
       setLive((shown) => ({ ...shown, connection: 'lost' }))
       setAttempt((count) => count + 1)

@@ -1,7 +1,7 @@
 import { type Inputs, useEffect, useState } from 'preact/hooks'
 import { useSignedInAgain, withSession } from './session/index.js'
 
-/** What a view loads. `reload` loads it again, and keeps the data until then. */
+/** What a view loads. `reload` loads it again, and keeps the old data in the meantime. */
 export type Loadable<T> = Loaded<T> & { reload(): void }
 
 type Loaded<T> =
@@ -10,10 +10,10 @@ type Loaded<T> =
   | { kind: 'failed'; error: unknown }
 
 /**
- * Loads something when the component appears and when `inputs` change. If it fails because the sign-in
- * has ended, it is loaded after the next one.
+ * Loads something when the component appears and when `inputs` change. If that fails because the
+ * sign-in has ended, it loads again after the next sign-in.
  *
- * @param load is stopped by its signal when the result is not needed any more
+ * @param load gets a signal that is aborted when the result is no longer needed
  * @param inputs like those of `useEffect`
  */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: Inputs): Loadable<T> {

@@ -59,7 +59,7 @@ function readEvents(q: string, after?: string, signal?: AbortSignal): Promise<Ev
 function EventsOnSale() {
   const [query, setQuery] = useState('')
   const first = useLoad((signal) => readEvents(query, undefined, signal), [query])
-  /** The pages that were added to a first one. */
+  /** The pages that were loaded after a first one, and that first one. */
   const [added, setAdded] = useState<{ to: EventsPage; pages: EventsPage[] }>()
   const pages = first.kind === 'loaded' ? [first.data] : []
   if (added !== undefined && added.to === pages[0]) pages.push(...added.pages)
@@ -72,7 +72,7 @@ function EventsOnSale() {
     announce(`${plural(page.events.length, 'more event', 'more events')}.`)
   })
   const isSearched = query !== ''
-  /** A short list needs no search. Once it is there, it stays, because somebody may be typing. */
+  /** A short list needs no search. Once it is shown, it stays, because somebody may be typing. */
   const isLong = useRef(false)
   isLong.current ||= next !== undefined
   useEffect(() => {

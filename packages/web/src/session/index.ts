@@ -14,10 +14,10 @@ export type { Credentials, SessionActions, SessionState } from './session.js'
 
 const HINT = 'ticket-line.signed-in'
 
-/** A form shows what has happened sooner than the default of one minute, ms. */
+/** How long a form repeats a request before it shows an error, ms. The default is a minute. */
 const GIVE_UP_AFTER_MS = 5000
 
-/** Sends no token by itself, so it may be called while a token is being renewed. */
+/** A client that adds no token, so that it can be used while a token is being renewed. */
 const { api } = createTicketLine({ baseUrl: location.origin, giveUpAfterMs: GIVE_UP_AFTER_MS })
 
 const bearer = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } })
@@ -33,7 +33,7 @@ const accounts: SessionDeps['accounts'] = {
     )),
 }
 
-/** A browser may forbid the storage. Then a reload signs out. */
+/** If the browser forbids the storage, a reload signs the visitor out. */
 const hint: SessionDeps['hint'] = {
   get() {
     try {
@@ -55,7 +55,7 @@ const channel = new BroadcastChannel('ticket-line.session')
 const session = createSession({
   accounts,
   hint,
-  // Browsers have locks on pages of HTTPS and localhost only.
+  // Browsers have locks only on HTTPS and localhost.
   alone: (run) =>
     navigator.locks === undefined ? run() : navigator.locks.request('ticket-line.session', run),
   tabs: {
@@ -89,8 +89,8 @@ export function useSignedInAgain(error: unknown, again: () => void): void {
 }
 
 /**
- * Makes a call, and if the API does not accept the token (401), once more with a new one. If there
- * is no new one, the session has ended, and the pages show the sign-in.
+ * Makes a call. If the API does not accept the token (401), it makes the call once more with a new
+ * one. If there is no new one, the session has ended, and the page shows the sign-in.
  *
  * @example await withSession(() => client.book({ eventId }))
  * @throws what the call throws
@@ -104,7 +104,7 @@ export async function withSession<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether there is a new token after a 401. */
+/** Called after a 401. @returns whether there is a new token */
 export async function recovered(): Promise<boolean> {
   return session.recover().catch((error: unknown) => {
     if (hasCode(error, 'unauthorized', 'not_found')) return false

@@ -20,7 +20,7 @@ const noAccounts = problem(404, 'not_found')
 const ada = { userId: 'ada', password: 'tall ferns by the river' }
 const signedInAsAda = { kind: 'signedIn', userId: 'ada', role: 'user' }
 
-/** The page of a browser that signed in before, or not. */
+/** A page, in a browser that may have signed in before. */
 function pageOf({ hasSignedIn = false } = {}) {
   let count = 0
   let nowMs = START_MS
@@ -152,7 +152,7 @@ describe('signing out', () => {
     expect(sent).toEqual(['signedIn', 'signedOut'])
   })
 
-  it('renews a token that has ended first, because an invalid one names no sign-in', async () => {
+  it('first renews an expired token, because an invalid one names no sign-in', async () => {
     const { session, accounts, pass } = pageOf()
     await session.signIn(ada)
     const old = await session.token()
@@ -186,7 +186,7 @@ describe('a token', () => {
     await page.session.signIn(ada)
   })
 
-  it('is used until a minute before it ends', async () => {
+  it('is used until a minute before it expires', async () => {
     const { session, accounts, pass } = page
     const first = await session.token()
     pass(LIFETIME_S - 60)
@@ -205,7 +205,7 @@ describe('a token', () => {
     expect(locks()).toBe(1)
   })
 
-  it('is used to its end if the renewal gets no answer', async () => {
+  it('is used until it expires if the renewal gets no answer', async () => {
     const { session, accounts, state, pass } = page
     const first = await session.token()
     accounts.refresh.mockRejectedValue(new NoAnswerError('no'))
@@ -240,7 +240,7 @@ describe('a token', () => {
 describe('a token of another issuer', () => {
   const token = tokenOf({ sub: 'zoë', role: 'organizer', exp: START_MS / 1000 + 60 })
 
-  it('signs in until it ends, and no other page', async () => {
+  it('signs in only this page, until it expires', async () => {
     const { session, accounts, state, sent, hasHint } = pageOf()
     await session.signInWithToken(token)
     expect(accounts.check).toHaveBeenCalledWith(token)
@@ -260,7 +260,7 @@ describe('a token of another issuer', () => {
     expect(state()).toEqual({ kind: 'signedOut' })
   })
 
-  it('is not asked for at the API if it is none', async () => {
+  it('is not sent to the API if it is not an access token', async () => {
     const { session, accounts } = pageOf()
     for (const text of ['', 'tlk_x_y', 'a.b.c', `a.${Buffer.from('null').toString('base64')}.c`])
       await expect(session.signInWithToken(text)).rejects.toThrow('not an access token')
@@ -268,7 +268,7 @@ describe('a token of another issuer', () => {
   })
 })
 
-it('reads who a token is for, and takes an unknown role for that of a user', () => {
+it('reads the user and the role of a token, and reads an unknown role as user', () => {
   expect(claimsOf(tokenOf({ sub: 'ada', exp: 5, role: 'king' }))).toEqual({
     userId: 'ada',
     role: 'user',

@@ -36,8 +36,8 @@ export type TabMessage = 'signedIn' | 'signedOut'
 export interface SessionDeps {
   accounts: AccountCalls
   /**
-   * Whether this browser signed in. It is no token. It saves a visitor who never signed in the
-   * request for a new access token.
+   * Whether this browser has signed in. It saves visitors who never did the request for an access
+   * token.
    */
   hint: { get(): boolean; set(isSignedIn: boolean): void }
   /** Runs a function while no other tab of this origin runs one. */
@@ -67,7 +67,7 @@ export interface SessionActions {
 
 export interface Session extends SessionActions {
   state: Pick<Store<SessionState>, 'get' | 'subscribe'>
-  /** The access token for the next request. It is renewed a minute before it ends. */
+  /** The access token for the next request. It is renewed a minute before it expires. */
   token(): Promise<string | undefined>
   /**
    * Called after a 401. Renews the token.
@@ -77,19 +77,19 @@ export interface Session extends SessionActions {
   recover(): Promise<boolean>
 }
 
-/** A token that is about to end is renewed, so that it is valid when the request arrives, ms. */
+/** A token is renewed this long before it expires, so that it is valid when a call arrives, ms. */
 const RENEW_BEFORE_MS = 60_000
 
 interface Access {
   token: string
   expiresAtMs: number
-  /** False for a token that the user pasted: no refresh cookie belongs to it. */
+  /** False for a token that the user pasted, because it has no refresh cookie. */
   isRenewable: boolean
 }
 
 /**
  * Keeps the access token of this page in memory, and gets new ones with the refresh cookie, which
- * only the browser can read.
+ * no script can read.
  */
 export function createSession({ accounts, hint, alone, tabs, nowMs }: SessionDeps): Session {
   const state = createStore<SessionState>({ kind: 'signedOut' })
@@ -123,8 +123,8 @@ export function createSession({ accounts, hint, alone, tabs, nowMs }: SessionDep
   }
 
   /**
-   * A refresh token can be exchanged once. If two tabs exchanged the same one, the API would take
-   * the second for a thief and end the sign-in. So only one tab renews at a time.
+   * A refresh token can be exchanged once. If two tabs exchanged the same one, the API would treat
+   * it as stolen and end the sign-in. So only one tab renews at a time.
    */
   function renew(): Promise<void> {
     renewal ??= alone(exchange).finally(() => {

@@ -3,11 +3,11 @@ import { createStore, useStore } from '../store.js'
 const said = createStore('')
 
 /**
- * Tells users of screen readers what has changed by itself, after what they are hearing. Not for
- * numbers that change each second.
+ * Makes screen readers say what has changed, after what they are reading. Do not use it for numbers
+ * that change each second.
  */
 export function announce(text: string): void {
-  // The same text again is no change, unless it ends with another space.
+  // Screen readers read only a text that has changed, so a repeated one gets a space.
   said.set(said.get() === text ? `${text}\u00a0` : text)
 }
 

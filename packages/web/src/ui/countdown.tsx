@@ -10,7 +10,7 @@ export interface CountdownProps {
   onEnd?: () => void
 }
 
-/** The time that is left, each second anew. Screen readers read it on demand only. */
+/** The time that is left. It changes each second, and screen readers read it on demand only. */
 export function Countdown({ until, clock = serverClock, onEnd }: CountdownProps) {
   const leftMs = useTimeLeft(until, clock)
   const isOver = leftMs <= 0
@@ -26,7 +26,7 @@ export function Countdown({ until, clock = serverClock, onEnd }: CountdownProps)
   )
 }
 
-/** The time until then, ms; 0 if it is over. The component is rendered again each second. */
+/** The time that is left, ms; 0 if it is over. The component is rendered again each second. */
 export function useTimeLeft(until: string, clock: Pick<ServerClock, 'nowMs'>): number {
   const leftOf = (): number => Math.max(0, Date.parse(until) - clock.nowMs())
   const [, setTick] = useState(0)

@@ -40,7 +40,7 @@ describe('an error', () => {
     expect(explain(errorOf('rate_limited')).text).toContain('Please wait a few minutes.')
   })
 
-  it('tells the place on the waiting list', () => {
+  it('names the position on the waiting list', () => {
     expect(explain(errorOf('already_waiting', { position: 1700 })).text).toMatch(/at place 1\D?700/)
   })
 
@@ -55,7 +55,7 @@ describe('an error', () => {
     expect(explain(error).mayRetry).toBe(mayRetry)
   })
 
-  it('without an answer is one of the connection, and any other one of the page', () => {
+  it('is about the connection if no answer came, and otherwise about the page', () => {
     expect(explain(new NoAnswerError('GET http://api got no answer')).text).toContain('connection')
     expect(explain(new RangeError('x is not iterable')).text).toBe(
       'Something went wrong on this page. Please load it again.',

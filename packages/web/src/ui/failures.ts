@@ -4,15 +4,15 @@ import { number, until } from '../format.js'
 /** What a person reads about an error. */
 export interface Explanation {
   text: string
-  /** What is wrong with single fields, as the API says it. */
+  /** What is wrong with individual fields, in the words of the API. */
   details: string[]
   /** Whether the same call may succeed if it is made again. */
   mayRetry: boolean
 }
 
 /**
- * Sentences by the code of a problem: what happened, and what to do next. The API writes for
- * developers, these are for buyers and organizers. Codes without an entry keep the API's sentence.
+ * Sentences by error code. They tell buyers and organizers what happened and what to do next; the
+ * sentences of the API are for developers. Codes without an entry keep the sentence of the API.
  */
 const SENTENCES: Partial<Record<ErrorCode, string>> = {
   unauthorized: 'Your sign-in has ended. Please sign in again.',
@@ -57,7 +57,7 @@ const TEMPORARY: ErrorCode[] = ['busy', 'unavailable', 'unknown', 'unexpected_an
 /**
  * Explains an error.
  *
- * @param failedAtMs when the call failed, to tell the time at which it works again
+ * @param failedAtMs when the call failed. `Retry-After` counts from then
  */
 export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
   if (hasCode(error, 'rate_limited')) {
@@ -89,7 +89,7 @@ function againAt(seconds: number | undefined, failedAtMs: number): string {
   return `It works again at ${until(new Date(atMs).toISOString(), failedAtMs)}.`
 }
 
-/** `/totalTickets must be …` as `totalTickets must be …`. */
+/** Names the field and its problem, for example `totalTickets must be …`. */
 function detailOf({ pointer, detail }: { pointer: string; detail: string }): string {
   return `${pointer.replace(/^\//, '')} ${detail}`.trim()
 }

@@ -6,7 +6,7 @@ import { Failure } from './failure.js'
 import { Field } from './field.js'
 
 export interface SignInProps {
-  /** Why one has to sign in, for example `Sign in to book a ticket.` */
+  /** Why to sign in, for example `Sign in to book a ticket.` */
   reason?: string
 }
 
