@@ -25,7 +25,7 @@ describe('what the stream says', () => {
     expect(after(NO_CLAIMS, waiting)).toEqual({ ...NO_CLAIMS, now: waiting, asOfMs: NOW_MS })
   })
 
-  it('moves a position without being a new claim', () => {
+  it('changes a position without making a new claim', () => {
     const claims = after(having(waiting), claimOf({ standing: 'waiting', position: 2 }))
     expect(claims).toMatchObject({ now: { position: 2 }, before: undefined })
   })
@@ -44,7 +44,7 @@ describe('what the stream says', () => {
     })
   })
 
-  it('shows that a hold was ended before its time', () => {
+  it('shows that a hold was ended before its deadline', () => {
     expect(after(having(held)).ended).toMatchObject({ was: 'held', how: 'canceled' })
   })
 
@@ -64,7 +64,7 @@ describe('what the stream says', () => {
     expect(learnStanding(claims, claimOf({}), NOW_MS, false).now).toEqual(claimOf({}))
   })
 
-  it('takes another booking for a new one', () => {
+  it('treats another booking as a new claim', () => {
     const other = claimOf({ standing: 'booked', bookingId: '1001-9' })
     expect(after(having(booked), other)).toMatchObject({ now: other, before: booked })
   })

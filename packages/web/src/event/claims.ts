@@ -26,7 +26,7 @@ export interface Claims {
   before: Claim | undefined
   /** What the user had last; undefined while they have something. */
   ended: EndedClaim | undefined
-  /** Of which time `now` is, ms since 1970, by the server's clock. */
+  /** When the server read `now`, ms since 1970, by its clock. */
   asOfMs: number
 }
 
@@ -49,8 +49,8 @@ export const NOTHING: Claim = {
 export const LATE_CONFIRMATION_MS = 24 * 3_600_000
 
 /**
- * Takes over what the stream says, unless a decision is newer. Then the stream is about to say the
- * same.
+ * Applies what the stream says, unless a decision is newer. In that case the stream will soon say
+ * the same.
  *
  * @param asOfMs when the server read it, ms since 1970
  * @param canceling true while this page waits for the decision of its own cancel command
@@ -66,9 +66,9 @@ export function learnStanding(
 }
 
 /**
- * Takes over what a command has decided. The stream says the same a moment later. A decision that
- * is older than what the stream has said changes nothing: it is repeated to a request that was sent
- * again, and much may have happened since.
+ * Applies the decision of a command. The stream says the same a moment later. A decision that is
+ * older than what the stream has said changes nothing: it answers a request that was sent again, and
+ * the claim may have changed since.
  */
 export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
   const atMs = Date.parse(decision.decidedAt)
@@ -92,7 +92,7 @@ export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
   }
 }
 
-/** After a reload, the stream may say that the user has nothing before their cancel is decided. */
+/** After a reload, the stream may say that nothing is left before the page gets the decision. */
 function withOwnEnd(claims: Claims, { outcome, ...decision }: AnyDecision, atMs: number): Claims {
   const was = ENDS[outcome as keyof typeof ENDS]
   if (was === undefined || claims.ended !== undefined || claims.now?.standing !== 'none')
@@ -104,8 +104,8 @@ function withOwnEnd(claims: Claims, { outcome, ...decision }: AnyDecision, atMs:
 const ENDS = { canceled: 'booked', released: 'held', withdrawn: 'waiting' } as const
 
 /**
- * Takes over what a refusal says about the user's claim. It does not say of which time it is, so
- * whatever the stream says next replaces it.
+ * Applies what a refusal says about the user's claim. A refusal has no time, so whatever the stream
+ * says next replaces it.
  *
  * @param nowMs the server's clock
  */
@@ -137,7 +137,7 @@ export function learnRefusal(
 }
 
 /**
- * Takes over what `GET /me/bookings` says about the last claim, if it expired or ended with the
+ * Applies what `GET /me/bookings` says about the last claim, if it expired or ended with the
  * event. If it was canceled, the user knows that already.
  *
  * @param bookings those that have ended, the latest first
@@ -157,7 +157,7 @@ export function learnEnded(
   return { ...claims, ended: { was, how, bookingId, offered, atMs: Date.parse(since) } }
 }
 
-/** @param how what ended the claim before, if the page knows it */
+/** @param how what ended the previous claim, if the page knows it */
 function change(claims: Claims, now: Claim, asOfMs: number, how?: EndedClaim['how']): Claims {
   const { now: last } = claims
   if (last === undefined || isSame(last, now)) return { ...claims, now, asOfMs }
@@ -169,7 +169,7 @@ function change(claims: Claims, now: Claim, asOfMs: number, how?: EndedClaim['ho
   return { now, before: last, ended: { ...ended, atMs: asOfMs }, asOfMs }
 }
 
-/** Whether two claims are the same one, although its position or deadline may have moved. */
+/** Whether two claims are the same one, even if its position or deadline has changed. */
 function isSame(a: Claim, b: Claim): boolean {
   return a.standing === b.standing && (a.bookingId ?? b.bookingId) === (b.bookingId ?? a.bookingId)
 }

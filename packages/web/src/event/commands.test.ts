@@ -60,7 +60,7 @@ describe('a stored command', () => {
     expect(storedCommand(storage, 1001, 'ada', NOW_MS + dayMs)).toBeUndefined()
   })
 
-  it('is nothing if the storage is forbidden or damaged', () => {
+  it('does not exist if the storage is forbidden or damaged', () => {
     const forbidden = (): never => {
       throw new DOMException('The operation is insecure.', 'SecurityError')
     }

@@ -1,6 +1,6 @@
 import type { AnyDecision, ErrorCode, Job } from '@ticket-line/client'
 
-/** What a visitor can ask for. */
+/** The commands that a visitor can send. */
 export type Action = 'book' | 'confirm' | 'cancel'
 
 /** A command that this page has sent or is about to send. */
@@ -9,11 +9,11 @@ export interface SentCommand {
   eventId: number
   /** Who sent it. Somebody else who signs in here later must not send it again. */
   userId: string
-  /** Its `Idempotency-Key`. Sent again with this key, it has one effect. */
+  /** Its `Idempotency-Key`. However often the command is sent with it, it has one effect. */
   key: string
-  /** The booking or hold that is meant. */
+  /** The booking or hold that the command is about. */
   bookingId: string | null
-  /** Known once the server has accepted it without deciding it at once. */
+  /** Known once the server has accepted the command without an immediate decision. */
   jobId: string | null
   /** When the visitor asked for it, by the clock of this machine, ms since 1970. */
   askedAtMs: number
@@ -23,13 +23,13 @@ export interface SentCommand {
 export interface CommandFailure {
   /** The code of the API; `no_answer` if the API could not be reached. */
   code: ErrorCode | 'no_answer'
-  /** Before this time it makes no sense to send it again, ms since 1970, by the server's clock. */
+  /** The earliest time to send it again, ms since 1970, by the server's clock. */
   retryAtMs: number | null
-  /** When the page learned it, ms since 1970, by the server's clock. */
+  /** When the page learned of the failure, ms since 1970, by the server's clock. */
   atMs: number
 }
 
-/** How far the visitor's last command is. */
+/** How far the visitor's last command has come. */
 export type CommandState =
   | { kind: 'none' }
   | { kind: 'sending'; command: SentCommand; isSlow: boolean }
@@ -45,17 +45,16 @@ export function isUndecided(
 }
 
 /**
- * Whether the command may be sent again with its key: nothing has happened yet, or nobody knows. All
- * other failures are refusals, and final.
+ * Whether the command may be sent again with its key, because it had no effect or nobody knows. All
+ * other failures are final refusals.
  */
 export function isRepeatable(failure: Pick<CommandFailure, 'code'>): boolean {
   return isKept(failure) || ['busy', 'unavailable', 'rate_limited'].includes(failure.code)
 }
 
 /**
- * Whether a failed command is stored further on. It is if the server may have it, or if it only
- * needs a new sign-in. In all other cases nothing has happened, and the visitor may change their
- * mind.
+ * Whether a failed command stays stored. It does if the server may have it, or if the visitor only
+ * has to sign in again. In all other cases it had no effect, and the visitor may change their mind.
  */
 export function isKept({ code }: Pick<CommandFailure, 'code'>): boolean {
   return KEPT.has(code)
@@ -69,7 +68,7 @@ const KEPT: ReadonlySet<CommandFailure['code']> = new Set([
   'unauthorized',
 ] as const)
 
-/** sending → accepted; accepted → accepted. Other states have their decision already. */
+/** sending → accepted; accepted → accepted. Other states do not change. */
 export function progressed(
   state: CommandState,
   { ahead, etaSeconds }: Pick<Job, 'ahead' | 'etaSeconds'>,
@@ -86,17 +85,17 @@ export function slowed(state: CommandState): CommandState {
 /** The part of `sessionStorage` that is used. */
 export type CommandStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
 
-/** A command without a job may never have arrived. After this time nobody expects it any more, ms. */
+/** A command without a job may never have arrived. It is too old to be sent after this time, ms. */
 const FORGET_UNACCEPTED_AFTER_MS = 15 * 60_000
 /** The server keeps keys and decisions for this long, ms. */
 const FORGET_AFTER_MS = 24 * 3_600_000
 
-/** Keeps a command for the case that the page is reloaded before the decision. */
+/** Stores a command, in case the page is reloaded before the decision. */
 export function storeCommand(storage: CommandStorage, command: SentCommand): void {
   try {
     storage.setItem(keyOf(command.eventId), JSON.stringify(command))
   } catch {
-    // Without storage, only a reload in the next seconds loses the decision, and not the ticket.
+    // Without storage, a reload before the decision forgets the command. No ticket is lost.
   }
 }
 
@@ -109,7 +108,7 @@ export function forgetCommand(storage: CommandStorage, eventId: number): void {
 }
 
 /**
- * The command of this user that had no decision when the page was left.
+ * The command of this user that had no decision when the page was closed.
  *
  * @param nowMs the clock of this machine
  */

@@ -38,7 +38,7 @@ export function EventPage({ eventId }: { eventId: number }) {
   const event = loaded.kind === 'loaded' ? loaded.event : undefined
   const name = event?.name ?? `Event ${eventId}`
   const tabTitle = tabTitleOf(view, name)
-  // `Page` sets the name alone.
+  // `Page` sets the name alone, and its effect runs before this one.
   useEffect(() => {
     document.title = tabTitle
   }, [tabTitle, name])
@@ -90,7 +90,7 @@ function useIsOnline(): boolean {
 }
 
 /**
- * The connection, but a short interruption does not count. The API ends each stream when its token
+ * The connection, without short interruptions. The API ends each stream when its token
  * expires, or when a process stops, and the next one begins a few seconds later.
  */
 function useLasting(connection: Connection['kind']): Connection['kind'] {
@@ -118,8 +118,8 @@ function useLimitedUntil({ error }: Live): number | undefined {
 }
 
 /**
- * Finds out what the user had, if it may have ended while the page was closed: a hold, or the event.
- * Asks once, because requests are scarce.
+ * Asks what the user had, if a hold may have expired or the event was canceled while the page was
+ * closed. It asks once, because requests are limited.
  */
 function usePast({ event, claims }: Facts, eventId: number, { userId, learn }: CurrentVisit): void {
   const [askedFor, setAskedFor] = useState<string>()
@@ -133,13 +133,13 @@ function usePast({ event, claims }: Facts, eventId: number, { userId, learn }: C
     const query = { standing: ['ended' as const], limit: 100 }
     withSession(() => dataOf(client.api.GET('/me/bookings', { params: { query } }))).then(
       ({ bookings }) => learn({ kind: 'past', userId, eventId, bookings }),
-      // The page then says less, and nothing wrong.
+      // Without an answer, the page says less, but nothing wrong.
       () => undefined,
     )
   }, [isKnown, userId])
 }
 
-/** If a booking was too early, the opening time has been changed since the event was loaded. */
+/** Loads the event again if a booking was too early, because the opening time must have changed. */
 function useReloadAfterRefusal({ command }: CurrentVisit, reload: () => void): void {
   const isTooEarly = command.kind === 'failed' && command.failure.code === 'sales_not_open'
   useEffect(() => {

@@ -46,7 +46,7 @@ describe('an event that was loaded', () => {
 })
 
 describe('loading an event again', () => {
-  it('happens at most once a minute, and on each page at another time', () => {
+  it('happens at most once a minute, and at a different time on each page', () => {
     expect(reloadDelayMs(120_000, 0)).toBe(0)
     expect(reloadDelayMs(120_000, 0.5)).toBe(5000)
     expect(reloadDelayMs(20_000, 0.5)).toBe(45_000)

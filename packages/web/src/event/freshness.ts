@@ -1,7 +1,7 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
 import { isOutdated, latestOf } from './sale.js'
 
-/** Pages of one event load it again within this time, so that they do not all do it at once, ms. */
+/** The pages of an event spread their loads over this time, ms. */
 const SPREAD_MS = 10_000
 /** Least time between two loads, ms. A visitor may send 100 requests in 15 minutes. */
 const LEAST_INTERVAL_MS = 60_000
@@ -14,8 +14,8 @@ export interface SeenStatus {
 
 /**
  * Whether the settings of an event may have changed since it was loaded. The stream has only counts
- * and the state. So the page concludes it from a state that does not match the settings, from a
- * change that moved no ticket while nothing is sold, and from more new tickets than come back at
+ * and the state. So the page infers it from a state that does not match the settings, from a change
+ * that moved no ticket while the sale is not open, and from more new tickets than can come back at
  * once.
  */
 export function mayHaveChanged(
@@ -46,7 +46,7 @@ export function reloadDelayMs(sinceLoadMs: number, random: number): number {
   return Math.max(0, LEAST_INTERVAL_MS - sinceLoadMs) + random * SPREAD_MS
 }
 
-/** Whether a visitor who comes back to the page gets the event anew. */
+/** Whether to load the event again when a visitor comes back to the page. */
 export function isStale(sinceLoadMs: number): boolean {
   return sinceLoadMs >= LEAST_INTERVAL_MS
 }

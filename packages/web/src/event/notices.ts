@@ -20,7 +20,7 @@ export function noticeOf(known: Known, kind: SituationKind): Notice | undefined 
   const { code, atMs } = command.failure
   const refusal = REFUSALS[code]
   if (refusal === undefined) return { tone: 'bad', text: failureText(known, command) }
-  // A refusal is shown while it explains what the page shows, and until the stream is newer.
+  // A refusal is shown until the stream is newer, and after that while it explains the situation.
   const isNews = Date.parse(latestOf(event, status).serverTime) <= atMs
   if (refusal.kinds !== undefined && !isNews && !refusal.kinds.includes(kind)) return undefined
   return { tone: refusal.tone ?? 'bad', text: refusal.text }

@@ -29,7 +29,7 @@ describe('the state of a sale', () => {
 })
 
 describe('a hold of an event', () => {
-  it('cannot have expired if there are no holds, or not before the first one ended', () => {
+  it('cannot have expired if the event has no holds, or before the first one can end', () => {
     expect(mayHaveExpired(eventOf(), NOW_MS)).toBe(false)
     expect(mayHaveExpired(eventOf({ offerSeconds: 60 }), NOW_MS)).toBe(true)
     const event = eventOf({ holdSeconds: 60, offerSeconds: 600, opensAt: inMinutes(-1) })

@@ -15,15 +15,15 @@ type Status = Pick<
   'state' | 'availableTickets' | 'heldTickets' | 'waitingListCount' | 'serverTime'
 >
 
-/** The newer of what the server has said in the event and in its stream. */
+/** The newer one of an event and the last status of its stream. */
 export function latestOf(event: TicketedEvent, status: Status | undefined): Status {
   if (status === undefined) return event
   return Date.parse(status.serverTime) >= Date.parse(event.serverTime) ? status : event
 }
 
 /**
- * The state of the sale at a time. The sale opens and closes by the clock, so the page need not wait
- * for the server to say so. If the server has said since that it is otherwise, the settings have
+ * The state of the sale at a time. The sale opens and closes by the clock, so the page does not wait
+ * for the server. If the server has reported another state after that time, the settings have
  * changed, and the server is right.
  *
  * @param nowMs the server's clock
@@ -69,7 +69,7 @@ export function mayHaveExpired(event: TicketedEvent, nowMs: number): boolean {
   return opensAt === null || nowMs >= Date.parse(opensAt) + shortest * 1000
 }
 
-/** What somebody who has nothing can do at the moment, if the sale is open. */
+/** What an open sale has for a user without a claim. */
 export type Offer = 'tickets' | 'list' | 'full_list' | 'nothing'
 
 export function offerOf({ maxWaiting }: TicketedEvent, { free, waiting }: Tickets): Offer {

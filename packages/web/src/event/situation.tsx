@@ -9,11 +9,11 @@ const POSITION_EVERY_MS = 30_000
 
 export interface SituationViewProps {
   view: EventView
-  /** Called when the visitor has pressed a button, and said yes to its question. */
+  /** Called when the visitor has pressed a button, and answered its question, if any, with yes. */
   onAct: (deed: Deed) => void
 }
 
-/** Where the visitor is with the event, and the buttons for what they can do. */
+/** What the visitor has for the event, and the buttons for what they can do. */
 export function SituationView({ view, onAct }: SituationViewProps) {
   const { kind, tone, heading, text, countdown, notice, buttons, signIn } = view
   const [asked, setAsked] = useState<Deed>()
@@ -31,7 +31,7 @@ export function SituationView({ view, onAct }: SituationViewProps) {
 
   const isSignedOut = signIn !== undefined
   useEffect(() => {
-    // A button or a form that was used has disappeared. The focus goes to what it has changed.
+    // The button or form that was used is gone, so the focus moves to the heading.
     const isLost = document.activeElement === null || document.activeElement === document.body
     if (hasActed.current || (isLost && !isSignedOut && wasSignedOut.current)) title.current?.focus()
     wasSignedOut.current = isSignedOut
@@ -43,7 +43,7 @@ export function SituationView({ view, onAct }: SituationViewProps) {
   return (
     <section class="situation" data-kind={kind} data-tone={tone} aria-labelledby="situation">
       <h2 id="situation" tabIndex={-1} ref={title}>
-        {/* A screen reader may skip what is busy, so only the spinner is. */}
+        {/* Screen readers may skip busy elements, so only the spinner is busy. */}
         {isBusy(kind) && <span aria-busy="true" aria-hidden="true" />}
         {heading}
       </h2>
@@ -121,8 +121,8 @@ function ActionButton({ button, onPress }: { button: Button; onPress: () => void
 }
 
 /**
- * Tells users of screen readers about another situation at once, and about their position from time
- * to time.
+ * Tells users of screen readers about a new situation at once, and about a new position at most
+ * every 30 seconds.
  *
  * @param title is read anyway if it has the focus
  */
@@ -138,7 +138,7 @@ function useAnnouncements(
   }
   const first = text[0] ?? ''
   useEffect(() => {
-    // The page itself is read first.
+    // At first, screen readers read the whole page.
     const isRead = document.activeElement === title.current
     if (isFirst.current) said.current = { heading, atMs: performance.now() }
     else say(isRead ? first : `${heading}. ${first}`)

@@ -157,7 +157,7 @@ export function saleSituation(known: Known): Situation {
   const { opensAt, closesAt } = event
   switch (state) {
     case 'scheduled': {
-      // If the time has passed, the organizer has changed it, and the page is about to load it.
+      // If the time has passed, the organizer has changed it, and the page will soon load it.
       const isKnown = opensAt !== null && Date.parse(opensAt) > nowMs
       return {
         kind: 'scheduled',

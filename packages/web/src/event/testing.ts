@@ -60,7 +60,7 @@ export function claimOf(claim: Partial<Claim>): Claim {
   return { ...NOTHING, ...claim }
 }
 
-/** A user who has this. */
+/** The claims of a user, as the server read them a minute ago. */
 export function having(claim: Partial<Claim>): Claims {
   return { ...NO_CLAIMS, now: claimOf(claim), asOfMs: NOW_MS - 60_000 }
 }

@@ -15,7 +15,7 @@ export interface CurrentEvent {
 }
 
 /**
- * Loads an event, and again when the stream shows that its settings may have changed, or when the
+ * Loads an event. Loads it again if the stream shows that its settings may have changed, or if the
  * visitor comes back to the page. If that fails, the page keeps what it has.
  */
 export function useEvent(eventId: number, live: Live): CurrentEvent {

@@ -99,7 +99,7 @@ describe('a visitor without a claim', () => {
     expect(view).not.toHaveProperty('countdown')
   })
 
-  it('finds the sale paused or closed if it is so at the opening time', () => {
+  it('sees at the opening time that the sale is paused or closed', () => {
     const event = { state: 'scheduled', opensAt: inMinutes(-1) } as const
     expect(show({ event: { ...event, sales: 'paused' } }).kind).toBe('paused')
     expect(show({ event: { ...event, closesAt: inMinutes(-1) } }).kind).toBe('closed')
@@ -235,7 +235,7 @@ describe('the owner of a booking', () => {
     expect(show({ claims: { ...having({}), ended }, status }).text[0]).toBe(text)
   })
 
-  it('learns that it was canceled, and by whom if that was this page', () => {
+  it('learns that it was canceled, and whether this page did it', () => {
     const ended = { was: 'booked', bookingId: '1001-7', offered: false, atMs: NOW_MS } as const
     const own = show({ claims: { ...having({}), ended: { ...ended, how: 'withdrawn' } } })
     expect(own).toMatchObject({
@@ -249,7 +249,7 @@ describe('the owner of a booking', () => {
     expect(other.text[0]).toBe('If you did not do this, ask the organizer.')
   })
 
-  it('sees the sale as anybody a day after it was canceled', () => {
+  it('sees the sale like everybody else a day after it was canceled', () => {
     const ended = { was: 'booked', how: 'canceled', bookingId: null, offered: false } as const
     const atMs = NOW_MS - LATE_CONFIRMATION_MS
     expect(show({ claims: { ...having({}), ended: { ...ended, atMs } } }).kind).toBe('open')
@@ -470,7 +470,7 @@ describe('a command', () => {
       { standing: 'waiting', position: 3 },
       'You were already on the waiting list. You keep your place.',
     ],
-  ] as const)('that was repeated says so: %s', (code, claim, text) => {
+  ] as const)('that asks for what the user already has says so: %s', (code, claim, text) => {
     const view = show({ command: failed(code), claims: having(claim) })
     expect(view.notice).toEqual({ tone: 'neutral', text })
   })
@@ -527,7 +527,7 @@ describe('a command', () => {
   })
 
   it.each(['no_answer', 'unknown', 'unexpected_answer', 'internal'] as const)(
-    'whose fate is unknown is sent again without being booked twice: %s',
+    'whose outcome is unknown can be sent again without booking twice: %s',
     (code) => {
       const view = show({ command: failed(code) })
       expect(view.notice?.text).toMatch(/Send it again\. Nothing is booked twice\.$/)
@@ -549,7 +549,7 @@ describe('a command', () => {
     expect(later.buttons).toMatchObject([{ does: 'repeat', isDisabled: false }])
   })
 
-  it('that was one too many says when the next one is possible', () => {
+  it('that exceeds the rate limit says when the next one is possible', () => {
     const view = show({ command: failed('rate_limited', { retryAtMs: NOW_MS + 900_000 }) })
     expect(view.notice?.text).toBe('You have sent too many requests. Try again at 6:15 PM.')
     expect(view.buttons).toMatchObject([{ does: 'repeat', isDisabled: true }])
@@ -598,7 +598,7 @@ describe('a visitor who is not signed in', () => {
     expect(show({ ...signedOut, event: { state: 'canceled' } })).not.toHaveProperty('signIn')
   })
 
-  it('sees neither buttons nor the sign-in while the page looks for a sign-in', () => {
+  it('sees neither buttons nor the sign-in while the page restores a session', () => {
     const view = show({ session: { kind: 'loading' }, claims: NO_CLAIMS })
     expect(view).toMatchObject({ kind: 'open', buttons: [] })
     expect(view).not.toHaveProperty('signIn')
@@ -606,7 +606,7 @@ describe('a visitor who is not signed in', () => {
 })
 
 describe('a page without connection', () => {
-  it('says of when its numbers are', () => {
+  it('says when its numbers were true', () => {
     expect(show({ connection: 'lost', status: statusOf() }).connection).toBe(
       'The connection is lost. You see what was true at 5:59 PM. The page connects again by itself.',
     )

@@ -24,7 +24,7 @@ export interface Facts {
   status: LiveStatus | undefined
   /** Whether the stream is open. */
   connection: Connection['kind']
-  /** Until when the API refuses new streams because there are too many, by the server's clock. */
+  /** Until when the API refuses streams, because the visitor opened too many; server's clock. */
   limitedUntilMs?: number | undefined
   /** False if the browser has no network. */
   isOnline: boolean
@@ -48,7 +48,7 @@ export interface Button {
   label: string
   isPrimary: boolean
   isDisabled: boolean
-  /** Asked before it does it. */
+  /** Asked before the button acts. */
   question?: Question
 }
 
@@ -59,7 +59,7 @@ export interface Question {
   no: string
 }
 
-/** Where the visitor is with this event. */
+/** What the page says about the visitor and the event. */
 export interface Situation {
   /** Names the situation, for styles and tests. */
   kind: SituationKind
@@ -100,7 +100,7 @@ export interface EventView extends Situation {
   notice?: Notice
   /** Says that what is shown may be old. */
   connection?: string
-  /** Why to sign in. If it is there, the page shows the sign-in. */
+  /** Why to sign in. If it is set, the page shows the sign-in. */
   signIn?: string
   tickets?: Tickets
 }
@@ -145,8 +145,8 @@ export function tabTitleOf({ kind, heading }: EventView, name: string): string {
 }
 
 /**
- * When the page shows something else although nothing arrives, ms since 1970 by the server's clock;
- * undefined if it does not.
+ * When the page changes next even if nothing arrives, ms since 1970 by the server's clock; undefined
+ * if it does not.
  */
 export function nextChangeMs({ event, claims, command, nowMs }: Facts): number | undefined {
   const times = [

@@ -86,7 +86,7 @@ describe('a visit', () => {
     })
   })
 
-  it('begins anew with another user, and ignores the stream of the one before', () => {
+  it('starts again with another user, and ignores the stream of the previous one', () => {
     const grace = visit(ada, stream(booked), sent, { kind: 'viewer', userId: 'grace' })
     expect(grace).toEqual({ ...FIRST_VISIT, userId: 'grace' })
     expect(visitAfter(grace, stream(booked))).toBe(grace)
