@@ -3,13 +3,13 @@ export interface CheckListProps<Value extends string> {
   hint?: string
   /** The name of the checkboxes in the data of the form. */
   name: string
-  /** What each checkbox stands for, and the text beside it. */
+  /** The value of each checkbox, and the text beside it. */
   options: Readonly<Record<Value, string>>
   /** The checkboxes that are checked at first. */
   checked?: readonly Value[]
 }
 
-/** Checkboxes that belong together. Each shows the word of the API, too. */
+/** Checkboxes that belong together. Each also shows its value in the API. */
 export function CheckList<Value extends string>(props: CheckListProps<Value>) {
   const { legend, hint, name, options, checked = [] } = props
   return (

@@ -7,7 +7,7 @@ export interface ConfirmDialogProps {
   /** What will happen. */
   children: ComponentChildren
   confirmLabel: string
-  /** Whether it takes something away for good. */
+  /** Whether it removes something permanently. */
   isDestructive?: boolean
   keepLabel: string
   /** If it throws, the dialog stays open and says why. */

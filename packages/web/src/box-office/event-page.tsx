@@ -27,7 +27,7 @@ export const EVENT_TITLES: Record<EventView, string> = {
   cancel: 'Cancel event',
 }
 
-/** A view that shows what a change would do needs numbers that are not older than this, ms. */
+/** A view that says what a change would do reads the event again if it is older than this, ms. */
 const FRESH_MS = 10_000
 
 /** One event and its views. The event is read once, not by each view. */
@@ -71,7 +71,7 @@ export function EventPage({
     refresh,
     onDecided(event: TaggedEvent['event']) {
       setNewer({ ...tagged, event: { ...tagged.event, ...event } })
-      // The new tag.
+      // The answer to the change has no tag.
       void refresh()
     },
   }

@@ -23,7 +23,7 @@ export function BoxOffice() {
     document.title = `${title} – Ticket Line`
   }, [title, heading])
   useEffect(() => {
-    // The sign-in takes the place of the view, or the view that of the sign-in.
+    // The sign-in has replaced the view, or the view the sign-in.
     if (viewer !== undefined) focusHeading()
   }, [viewer, session.kind])
   return (
@@ -32,7 +32,7 @@ export function BoxOffice() {
       <SignIn reason="Sign in to create events and to watch and change their sale." />
       {!isOrganizer && <NotAnOrganizer />}
       {isOrganizer && viewer !== undefined && (
-        // If a sign-in ends, the view is hidden, so that nothing that was typed is lost.
+        // When the sign-in ends, the view is only hidden, so that nothing that was typed is lost.
         <div key={viewer} hidden={session.kind !== 'signedIn'}>
           <View route={route} onNamed={setNamed} />
         </div>
@@ -139,7 +139,7 @@ function useRoute(): Route {
   return route
 }
 
-/** Who saw the view that is shown. A sign-out closes it; a sign-in that has ended does not. */
+/** Whose view is open. Signing out closes it; a sign-in that ends by itself does not. */
 function useViewer(): string | undefined {
   const session = useSession()
   const [viewer, setViewer] = useState<string>()

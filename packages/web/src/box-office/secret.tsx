@@ -12,8 +12,8 @@ export interface SecretProps {
 }
 
 /**
- * Shows something that the API shows only once. It is in the memory of the page alone, and gone when
- * this component is.
+ * Shows something that the API shows only once. The page keeps it in memory only, as long as it
+ * renders this component.
  */
 export function Secret({ title, value, children, onDone }: SecretProps) {
   const heading = useRef<HTMLHeadingElement>(null)

@@ -2,7 +2,7 @@ import { dataOf, type TicketedEvent } from '@ticket-line/client'
 import { client } from '../api.js'
 import { serverClock } from '../clock.js'
 
-/** An event, and the tag of its version, with which a change says what it is for. */
+/** An event and its `ETag`, which a change sends as `If-Match`. */
 export interface TaggedEvent {
   event: TicketedEvent
   etag: string
@@ -10,7 +10,7 @@ export interface TaggedEvent {
 
 /** What the views of an event share. */
 export interface EventViewProps extends TaggedEvent {
-  /** Called with the event as a change of its settings was decided. */
+  /** Called with the event after a change of its settings was decided. */
   onDecided(event: TicketedEvent): void
   /** Reads the event again. It never throws. */
   refresh(): Promise<void>

@@ -67,8 +67,8 @@ export function learnStanding(
 
 /**
  * Applies the decision of a command. The stream says the same a moment later. A decision that is
- * older than what the stream has said changes nothing: it answers a request that was sent again, and
- * the claim may have changed since.
+ * older than what the stream has said changes nothing: it answers a request that was sent again,
+ * and the claim may have changed since.
  */
 export function learnDecision(claims: Claims, decision: AnyDecision): Claims {
   const atMs = Date.parse(decision.decidedAt)

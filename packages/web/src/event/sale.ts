@@ -22,8 +22,8 @@ export function latestOf(event: TicketedEvent, status: Status | undefined): Stat
 }
 
 /**
- * The state of the sale at a time. The sale opens and closes by the clock, so the page does not wait
- * for the server. If the server has reported another state after that time, the settings have
+ * The state of the sale at a time. The sale opens and closes by the clock, so the page does not
+ * wait for the server. If the server has reported another state after that time, the settings have
  * changed, and the server is right.
  *
  * @param nowMs the server's clock

@@ -24,7 +24,7 @@ export interface Facts {
   status: LiveStatus | undefined
   /** Whether the stream is open. */
   connection: Connection['kind']
-  /** Until when the API refuses streams, because the visitor opened too many; server's clock. */
+  /** Until when the API refuses new streams after a 429, ms since 1970, by the server's clock. */
   limitedUntilMs?: number | undefined
   /** False if the browser has no network. */
   isOnline: boolean
@@ -145,8 +145,8 @@ export function tabTitleOf({ kind, heading }: EventView, name: string): string {
 }
 
 /**
- * When the page changes next even if nothing arrives, ms since 1970 by the server's clock; undefined
- * if it does not.
+ * When the page changes next even if nothing arrives, ms since 1970 by the server's clock;
+ * undefined if it does not.
  */
 export function nextChangeMs({ event, claims, command, nowMs }: Facts): number | undefined {
   const times = [

@@ -9,11 +9,11 @@ export interface CancelPreview {
   waiting: number
   /** Free and withheld tickets. */
   unsold: number
-  /** Whether nobody has anything for the event now. */
+  /** Whether nobody has a claim for the event now. */
   isUnused: boolean
 }
 
-/** @param found how many bookings a look into the list has found, as {@link bookingsToFind} says */
+/** @param found how many bookings were read, of the {@link bookingsToFind} that were wanted */
 export function cancelPreview(event: TicketedEvent, found = 0): CancelPreview {
   const { availableTickets, withheldTickets, heldTickets, waitingListCount } = event
   const unsold = availableTickets + withheldTickets
@@ -29,7 +29,7 @@ export function cancelPreview(event: TicketedEvent, found = 0): CancelPreview {
   }
 }
 
-/** Most bookings that one page of the list has. */
+/** Maximum number of bookings on one page of the list. */
 const LONGEST_PAGE = 1000
 
 /**

@@ -88,7 +88,7 @@ describe('what happened', () => {
 })
 
 describe('who did it', () => {
-  test('is not said if people did it to their own ticket', () => {
+  test('is not said if people changed their own ticket', () => {
     expect(whoDidIt(change({}))).toBeUndefined()
   })
 

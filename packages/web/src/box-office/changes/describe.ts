@@ -51,8 +51,8 @@ export function whatHappened({ type, position, expiresAt, data = {} }: Change): 
 }
 
 /**
- * Who caused a change; undefined if it was the person whose ticket or place it is about. Nobody
- * wants to sell out an event, so that has no cause either.
+ * Who caused a change; undefined if it was the person whose claim changed, or if the change only
+ * follows from another one.
  */
 export function whoDidIt({ type, userId, actor }: Change): string | undefined {
   if (type === 'event.sold_out' || type === 'event.available') return undefined
@@ -101,7 +101,7 @@ function duration(seconds: number): string {
   return new Intl.NumberFormat(undefined, style).format(Number(amount))
 }
 
-/** The name of each setting, and how its values look. */
+/** The name of each setting, and how its values are shown. */
 const SETTINGS: { [Name in keyof Settings]-?: [name: string, text: Text<Settings[Name]>] } = {
   totalTickets: ['tickets', number],
   name: ['name', asIs],

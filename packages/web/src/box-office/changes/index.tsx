@@ -82,7 +82,7 @@ export function Changes({ eventId }: { eventId: number }) {
   )
 }
 
-/** Many changes have the same minute. */
+/** With seconds, because many changes happen in the same minute. */
 const times = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' })
 
 function cellsOf(change: Change) {

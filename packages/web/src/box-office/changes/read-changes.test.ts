@@ -57,7 +57,7 @@ test('reads older changes up to a given one', async () => {
   expect(hasOlder).toBe(false)
 })
 
-test('looks for changes of one type among 1,000, and takes none from after them', async () => {
+test('searches 1,000 changes for one type, and shows no later changes', async () => {
   const { calls, changeCalls } = log(5000)
   const { changes, window } = await readChanges(changeCalls, 3000, 'booking.canceled')
   expect(calls).toEqual([{ after: 2000, limit: 1000, type: ['booking.canceled'] }])

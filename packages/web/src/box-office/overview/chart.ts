@@ -13,7 +13,7 @@ const RATE_HEIGHT_PX = 160
 /** The chart shows at least this much time, s. */
 const SHORTEST_SPAN_S = 60
 const AXIS_WIDTH_PX = 64
-/** Distances of the lines of the grid. There is no half ticket. */
+/** Distances between grid lines. They are whole numbers, because there is no half ticket. */
 const WHOLE_STEPS = [1, 10, 100, 1000, 10_000, 100_000].flatMap((ten) => [ten, 2 * ten, 5 * ten])
 
 const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })

@@ -14,7 +14,7 @@ import type { Charts } from './chart.js'
 import { countsOf, isRefreshDue, type LastRead, liveEvent } from './live-event.js'
 import { addCounts, extendTo, rateOf, type Series, startSeries } from './samples.js'
 
-/** How the sale goes at this moment. */
+/** The state of the sale at this moment. */
 export function Overview({ event, onDecided, refresh }: EventViewProps) {
   const live = useLive(event.eventId)
   const shown = liveEvent(event, live.status)
@@ -109,7 +109,7 @@ function LiveChart({ series }: { series: Series | undefined }) {
   )
 }
 
-/** What an organizer may have to do at once. */
+/** Buttons for what an organizer may have to do at once. */
 function Switches({
   event,
   onDecided,

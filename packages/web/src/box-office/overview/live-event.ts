@@ -2,7 +2,7 @@ import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
 import { bookedOf } from '../cancel/cancel-preview.js'
 import type { Counts } from './samples.js'
 
-/** How often an event is read again at most while its counts change, ms. */
+/** Least time between two reads of an event while its counts change, ms. */
 const REFRESH_MS = 60_000
 /** The same if its state has changed, for example because somebody else has paused the sale, ms. */
 const REFRESH_STATE_MS = 5000

@@ -33,7 +33,7 @@ describe('the samples of the chart', () => {
     expect(columnsOf(series)[3]).toEqual([10, 10, 10, 10, null])
   })
 
-  it('count no change for a time that is too long ago for the update', () => {
+  it('count no change at a time that is too long before its update', () => {
     let series = startSeries(counts(0, 0))
     series = addCounts(series, counts(20_000, 10))
     const rates = columnsOf(series)[3]
@@ -41,7 +41,7 @@ describe('the samples of the chart', () => {
     expect(rates.slice(15, 20)).toEqual([2, 2, 2, 2, 2])
   })
 
-  it('count each change once, however the updates come', () => {
+  it('count each change once, whatever the times of the updates are', () => {
     let series = startSeries(counts(0, 100))
     let [atMs, changeNo] = [0, 100]
     for (let index = 0; index < 3000; index++) {

@@ -10,7 +10,7 @@ export interface Counts {
 
 /** One point of the chart. */
 export interface Sample {
-  /** Where its interval begins. */
+  /** When its interval begins. */
   atMs: number
   /** At the end of the interval. */
   booked: number
@@ -27,7 +27,7 @@ export interface Series {
 }
 
 const FIRST_STEP_MS = 1000
-/** When there are more samples, each two of them become one. */
+/** When there are more samples, each pair of them becomes one. */
 const MAX_SAMPLES = 600
 /**
  * The API sends an update at least this often while an event changes, unless more than 10,000
@@ -67,7 +67,7 @@ export function extendTo(series: Series, nowMs: number): Series {
   const samples = [...series.samples]
   const end = (): Sample => samples[samples.length - 1] as Sample
   while (end().atMs + stepMs <= nowMs) {
-    // After a long silence, the samples in between need not be made first.
+    // After a long pause, this makes no samples that would be merged at once.
     while (nowMs - (samples[0] as Sample).atMs >= MAX_SAMPLES * stepMs) {
       stepMs *= 2
       samples.splice(0, samples.length, ...halve(samples, stepMs))

@@ -58,8 +58,8 @@ export async function saveCsv(
 }
 
 /**
- * Whether a 429 is about another download, and not about the number of requests. Their bodies are
- * the same, but only the second has no request left.
+ * Whether a 429 is about another download, and not about the number of requests. Both have the same
+ * body, but only in the second case no request is left.
  */
 export function isAboutAnotherDownload({ status, headers }: Response): boolean {
   const remaining = /\bremaining=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]

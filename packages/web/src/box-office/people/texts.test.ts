@@ -63,7 +63,7 @@ describe('a refusal', () => {
     expect(refusalText(refusal(code), action, 'ada')).toMatch(/\.$/)
   })
 
-  test('says something else to who removes a person than to who confirms a hold', () => {
+  test('has different words for removing a person and for confirming a hold', () => {
     const error = refusal('hold_expired')
     expect(refusalText(error, 'remove', 'ada')).not.toBe(refusalText(error, 'confirm', 'ada'))
   })

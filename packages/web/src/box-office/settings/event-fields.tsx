@@ -18,7 +18,7 @@ export interface EventFieldsProps {
   onChange(change: Partial<EventForm>): void
 }
 
-/** Of a time such as `2030-01-31T20:00`. */
+/** Length of a time without seconds, such as `2030-01-31T20:00`. */
 const MINUTES_LENGTH = 16
 
 type FieldsOf<Value> = {
@@ -261,7 +261,7 @@ interface ControlAttributes {
   'aria-invalid': 'true' | undefined
 }
 
-/** What `Field` is for an input, for other controls. */
+/** Like `Field`, for controls other than an input. */
 function Labeled({
   field,
   hint,

@@ -76,12 +76,12 @@ describe('the patch of a form', () => {
     expect(patchOf(base, form, ZONE)).toEqual({ name: null, startsAt: null, holdSeconds: null })
   })
 
-  it('leaves a length of time out if only its unit was changed', () => {
+  it('leaves out a length of time if only its unit was changed', () => {
     const form = { ...base, hold: { amount: '600', unit: 'seconds' as const } }
     expect(patchOf(base, form, ZONE)).toEqual({})
   })
 
-  it('keeps the times on the clock if the time zone is changed', () => {
+  it('keeps the wall-clock times if the time zone is changed', () => {
     const form = { ...base, timezone: 'Europe/London' }
     expect(patchOf(base, form, ZONE)).toEqual({
       timezone: 'Europe/London',
@@ -89,20 +89,20 @@ describe('the patch of a form', () => {
     })
   })
 
-  it('has a time zone that does not exist, so that the API refuses it', () => {
+  it('contains a time zone that does not exist, so that the API refuses it', () => {
     expect(patchOf(base, { ...base, timezone: 'Berlin' }, ZONE)).toMatchObject({
       timezone: 'Berlin',
     })
   })
 
-  it('has a number that is none, so that the API refuses it', () => {
+  it('contains an invalid number, so that the API refuses it', () => {
     expect(patchOf(base, { ...base, totalTickets: '' }, ZONE)).toEqual({ totalTickets: null })
     expect(patchOf(base, { ...base, totalTickets: 'many' }, ZONE)).toEqual({ totalTickets: 'many' })
     const hold = { amount: 'long', unit: 'hours' as const }
     expect(patchOf(base, { ...base, hold }, ZONE)).toEqual({ holdSeconds: 'long' })
   })
 
-  it('tells apart no limit and no waiting list', () => {
+  it('distinguishes no limit from no waiting list', () => {
     const none = { ...base, maxWaiting: '0' }
     expect(patchOf(base, none, ZONE)).toEqual({ maxWaiting: 0 })
     expect(patchOf(none, base, ZONE)).toEqual({ maxWaiting: null })
@@ -152,7 +152,7 @@ describe('the check of a form', () => {
     expect(problemsOf(unknown, unknown).size).toBe(0)
   })
 
-  it('finds times that are too short or too long, and what is no time zone', () => {
+  it('finds lengths of time that are too short or too long, and unknown time zones', () => {
     const problems = problemsOf({
       ...base,
       hold: { amount: '4', unit: 'seconds' },

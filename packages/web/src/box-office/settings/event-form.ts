@@ -30,7 +30,7 @@ export interface EventForm {
   closesAt: string
   listed: boolean
   totalTickets: string
-  /** Whether a size below the number of booked and held tickets is meant. It is not stored. */
+  /** Whether a size below the number of booked and held tickets is intended. It is not stored. */
   shrink: boolean
   sales: 'open' | 'paused'
   hold: Duration
@@ -178,7 +178,7 @@ const DURATIONS = {
 } as const
 
 /**
- * Finds values that the API would refuse in words that are not for people.
+ * Finds values for which the API has no message that is written for people.
  *
  * @param base the form before it was changed. The browser may not know the time zone in it.
  */

@@ -5,7 +5,7 @@ import type { Action } from '../../use-action.js'
 import { type EventForm, type FormErrors, fieldErrorsOf, problemsOf } from './event-form.js'
 
 /**
- * Checks a form before it is sent, and finds out what the API refuses of it. After an attempt that
+ * Checks a form before it is sent, and collects what the API refuses in it. After an attempt that
  * failed, the focus moves to the first field that is wrong.
  */
 export function useFormErrors(form: EventForm, action: Action<[]>, base?: EventForm) {
@@ -18,7 +18,7 @@ export function useFormErrors(form: EventForm, action: Action<[]>, base?: EventF
   const errors: FormErrors = isChecked
     ? new Map([...fieldErrorsOf(refused), ...problems])
     : fieldErrorsOf([])
-  // A check that failed, or another answer of the API.
+  // After a check that failed, or another answer of the API.
   useEffect(() => {
     ref.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
   }, [refusals, error])

@@ -22,7 +22,7 @@ import { visitorTimeZone } from './zoned-time.js'
 type Result =
   | { kind: 'none' }
   | { kind: 'saved' }
-  /** The form has the settings of the event. */
+  /** The form had no changes. */
   | { kind: 'unchanged' }
   /** Somebody else saved other settings meanwhile. Nothing of the draft was saved. */
   | { kind: 'overtaken' }
@@ -136,7 +136,7 @@ export function Settings({
   )
 }
 
-/** What the number in the form will do, and whether a smaller event is meant. */
+/** What the number of tickets in the form will do, and a checkbox to let the event shrink. */
 function Capacity({
   event,
   form,
@@ -204,7 +204,7 @@ function Overtaken({
   )
 }
 
-/** Asks before the page is closed while changes are not saved. */
+/** Makes the browser ask before it closes a page that has unsaved changes. */
 function useWarning(isDirty: boolean): void {
   useEffect(() => {
     if (!isDirty) return

@@ -144,7 +144,7 @@ interface OwnerProps extends Pick<StaffProps, 'eventId' | 'owner'> {
 
 function Owner({ eventId, owner, onDone }: OwnerProps) {
   const session = useSession()
-  const [heir, setHeir] = useState<string>()
+  const [newOwner, setNewOwner] = useState<string>()
   const isAdmin = session.kind === 'signedIn' && session.role === 'admin'
   const isOwner = session.kind === 'signedIn' && session.userId === owner
   return (
@@ -155,7 +155,7 @@ function Owner({ eventId, owner, onDone }: OwnerProps) {
         <form
           onSubmit={(event) => {
             event.preventDefault()
-            setHeir(String(new FormData(event.currentTarget).get('userId')))
+            setNewOwner(String(new FormData(event.currentTarget).get('userId')))
           }}
         >
           <Field
@@ -171,19 +171,19 @@ function Owner({ eventId, owner, onDone }: OwnerProps) {
           </button>
         </form>
       )}
-      {heir !== undefined && (
+      {newOwner !== undefined && (
         <ConfirmDialog
-          title={`Give this event to ${heir}?`}
+          title={`Give this event to ${newOwner}?`}
           confirmLabel="Change owner"
           keepLabel="Do not change"
-          onClose={() => setHeir(undefined)}
+          onClose={() => setNewOwner(undefined)}
           onConfirm={async () => {
             const params = { path: { eventId } }
             await dataOf(
-              client.api.PUT('/events/{eventId}/owner', { params, body: { userId: heir } }),
+              client.api.PUT('/events/{eventId}/owner', { params, body: { userId: newOwner } }),
             )
-            setHeir(undefined)
-            onDone(`${heir} is the owner of this event now.`)
+            setNewOwner(undefined)
+            onDone(`${newOwner} is the owner of this event now.`)
           }}
         >
           <p>

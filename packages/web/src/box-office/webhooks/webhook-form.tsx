@@ -96,7 +96,7 @@ export function WebhookForm({ webhook, submitLabel, onSubmit }: WebhookFormProps
   )
 }
 
-/** Longer pauses than this are not about a fault that passes by itself, s. */
+/** A longer `Retry-After` than this means that the fault does not pass by itself, s. */
 const SHORT_PAUSE_S = 60
 
 /** Says what went wrong, also on a service that was set up without webhooks. */
