@@ -6,7 +6,7 @@ export type Loadable<T> = Loaded<T> & { reload(): void }
 
 type Loaded<T> =
   | { kind: 'loading' }
-  | { kind: 'loaded'; data: T; isReloading: boolean }
+  | { kind: 'loaded'; data: T }
   | { kind: 'failed'; error: unknown }
 
 /**
@@ -24,10 +24,9 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: In
   }, inputs)
   useEffect(() => {
     const closed = new AbortController()
-    setLoaded((shown) => (shown.kind === 'loaded' ? { ...shown, isReloading: true } : shown))
     withSession(() => load(closed.signal)).then(
       (data) => {
-        if (!closed.signal.aborted) setLoaded({ kind: 'loaded', data, isReloading: false })
+        if (!closed.signal.aborted) setLoaded({ kind: 'loaded', data })
       },
       (error: unknown) => {
         if (!closed.signal.aborted) setLoaded({ kind: 'failed', error })
