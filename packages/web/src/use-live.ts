@@ -8,7 +8,7 @@ import { recovered, useSession } from './session/index.js'
 export interface Live {
   /** Undefined until the first update. */
   status: LiveStatus | undefined
-  /** What the visitor has for the event. Undefined until it is known, and if they are signed out. */
+  /** What the visitor has for the event. Undefined until it is known, and while signed out. */
   standing: Standing | undefined
   /** Number of the event's last change. */
   changeNo: number | undefined

@@ -1,6 +1,6 @@
 import { Client } from 'undici'
 
-/** How often a page is loaded again: each page once a minute. */
+/** Time between two loads of the same page, ms. */
 const PAGE_STAYS_MS = 60_000
 
 /** The service said 503. A page waits and repeats the call. */
@@ -94,12 +94,12 @@ export function createVisitors(origin: string, eventId: number, browsers: number
       state.client = new Client(origin)
       const page = await send(visitor, 'GET', `/e/${eventId}`, {
         accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
-        // The files of a page have names that change with their contents, so a browser that has
-        // them does not ask again.
+        // The first load reads the names of the files in the document, so it must not be compressed.
         ...(state.etag === undefined
           ? { 'accept-encoding': 'identity' }
           : { 'if-none-match': state.etag }),
       })
+      // A browser that has the document also has its files, whose names change with their contents.
       if (page.statusCode === 200) {
         const files = page.bytes.toString().matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)
         for (const [, file = ''] of files) await send(visitor, 'GET', file)

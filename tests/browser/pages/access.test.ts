@@ -17,10 +17,10 @@ async function tabTo(page: Page, role: 'button' | 'link' | 'textbox', name: stri
 }
 
 describePages(
-  'the pages, for everybody,',
+  'the pages',
   (site) => {
     describe.each(scenes)('in the state $name', ({ open }) => {
-      it('have no fault that axe finds, in light and dark, on a desk and a phone', async () => {
+      it('have no fault that axe finds, in light and dark, on a desktop and a phone', async () => {
         const page = await open(site())
         await page.emulateMedia({ colorScheme: 'light' })
         expect(await accessibilityFaults(page)).toEqual([])
@@ -63,7 +63,7 @@ describePages(
       await see(page, /You have a ticket/)
     })
 
-    it('speak the language of the visitor in numbers and times', async () => {
+    it('show numbers and times in the locale of the visitor', async () => {
       const startsAt = '2031-05-17T18:00:00Z'
       const eventId = await site().createEvent(12_500, { startsAt, timezone: 'Europe/Berlin' })
       const page = await site().visit(`/e/${eventId}`, { locale: 'de-DE' })

@@ -58,7 +58,7 @@ async function fillWaitingList(site: Site, eventId: number, count: number): Prom
 }
 
 describePages(
-  'the lists of the box office',
+  'the views of the box office',
   (site) => {
     let receiver: Receiver
     beforeAll(async () => {

@@ -98,7 +98,7 @@ describePages('the box office', (site) => {
     await see(buyer, /This event is canceled/)
   })
 
-  it('tells somebody who is no organizer, and somebody who is not staff', async () => {
+  it('tells somebody that they are not an organizer, or not staff of an event', async () => {
     await site().register('plain')
     const page = await site().visit('/box-office')
     await signIn(page, 'plain')

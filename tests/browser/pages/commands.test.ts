@@ -77,7 +77,7 @@ describePages('a command that a page sends', (site) => {
     await see(page, /You have a ticket/)
   })
 
-  it('is not sent by a reload if it was refused for now', async () => {
+  it('is not sent again by a reload if it was refused temporarily', async () => {
     const [page] = await open('too-many', 5)
     const message = 'Too many requests from this IP, please try again later.'
     await page.route('**/book', (route) =>
@@ -124,7 +124,7 @@ describePages('a command that a page sends', (site) => {
     await see(page, /You have a ticket/)
   })
 
-  it('leaves the confirmation to the organizer if they want it so', async () => {
+  it('leaves the confirmation to the organizer if the settings say so', async () => {
     const [page, eventId] = await open('payer', 2, { holdSeconds: 600, confirmation: 'staff' })
     await button(page, 'Book a ticket').click()
     await see(page, /The organizer has to confirm it/)

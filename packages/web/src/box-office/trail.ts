@@ -1,7 +1,7 @@
 /**
  * The way through a list: the `after` of each page that was opened, up to the page that is shown.
- * The first page has none. Pages are not kept, so that a list of a million rows needs no more memory
- * than one page.
+ * The first page has none. Pages are not kept, so that a list of a million rows needs no more
+ * memory than one page.
  */
 export type Trail = readonly [undefined, ...string[]]
 

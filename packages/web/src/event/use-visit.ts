@@ -31,8 +31,8 @@ export interface CurrentVisit extends Visit {
  * Follows what the visitor has for an event, and sends commands.
  *
  * A command is stored for this tab before it is sent, and forgotten once it is decided or refused,
- * or cannot have arrived. If the page is reloaded or the sign-in ends in between, the page waits for
- * the decision of the stored job, or sends the command again with its key. So it has one effect.
+ * or cannot have arrived. If the page is reloaded or the sign-in ends in between, the page waits
+ * for the decision of the stored job, or sends the command again with its key. So it has one effect.
  */
 export function useVisit(eventId: number, live: Live): CurrentVisit {
   const session = useSession()

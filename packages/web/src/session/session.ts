@@ -50,7 +50,7 @@ export interface SessionDeps {
 }
 
 export interface SessionActions {
-  /** @throws TicketLineError `invalid_credentials`, or `not_found` if there are no local accounts */
+  /** @throws TicketLineError `invalid_credentials`; `not_found` if there are no local accounts */
   signIn(credentials: Credentials): Promise<void>
   /** Creates an account and signs in. @throws TicketLineError, for example `user_exists` */
   register(credentials: Credentials): Promise<void>

@@ -17,14 +17,14 @@ export interface ReadableJob {
     /** Absent if the job has commands of several events, which then name theirs. */
     event?: string
     accepted: string
-    /** What each command asks for and, once the job is completed, its answer. */
+    /** What each command asks for and, once the job is completed, its outcome. */
     commands: string[]
   }
   /** Undefined until the job is completed. */
   returnvalue: { decided: string } | undefined
 }
 
-/** The members of BullMQ's job that hold what was asked and answered. */
+/** The members of BullMQ's job that hold the commands and their outcomes. */
 export interface StoredJob {
   data: unknown
   returnvalue?: unknown

@@ -106,7 +106,7 @@ describe('the queues on the board', () => {
     expect(reads).toEqual([[1, 2], [77]])
   })
 
-  test('are named anew at most every ten seconds, in one query for all of them', async () => {
+  test('read their names at most every ten seconds, with one query for all of them', async () => {
     lines = Array.from({ length: 500 }, (_, n) => `event-${n + 1}`)
     for (let second = 0; second <= 12; second += 3) {
       await refresh()
@@ -123,7 +123,7 @@ describe('the queues on the board', () => {
     expect(label()).toContain('Late show · event-2')
   })
 
-  test('have the beginning of a long name', async () => {
+  test('show the beginning of a long name', async () => {
     names.set(2, 'x'.repeat(200))
     await refresh()
     expect(label()[1]).toBe(`${'x'.repeat(59)}… · event-2`)

@@ -23,7 +23,7 @@ export interface LineSource {
   lineOf(eventId: number): string
   /** The queue of a line. All queues share one connection. */
   queueOf(lineName: string): Queue
-  /** The names of those of these events that have one. */
+  /** The names of these events. Events without a name are left out. */
   readNames(eventIds: number[]): Promise<Map<number, string>>
   /** The queue of the notifiers, which is no line and always on the board. */
   notifierQueue(): Queue

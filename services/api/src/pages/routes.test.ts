@@ -84,7 +84,7 @@ describe('a page', () => {
     expect(etags.size).toBe(3)
   })
 
-  it('has the limit of pages', async () => {
+  it('is refused with 429 over the limit for pages', async () => {
     const over = { headers: { 'x-over-limit': 'yes' } }
     for (const path of ['/', '/e/1', '/box-office', '/assets/style-1.css'])
       expect((await call(app, `GET ${path}`, over)).status).toBe(429)

@@ -27,7 +27,7 @@ const PAGE_POLICY = [
   "trusted-types 'none'",
 ].join('; ')
 
-/** Their names change with their content. */
+/** For scripts and styles, whose names change with their content. */
 const FOREVER = 'public, max-age=31536000, immutable'
 
 /** The JSON at `/`. */

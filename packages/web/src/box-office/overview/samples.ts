@@ -42,7 +42,7 @@ export function startSeries(counts: Counts): Series {
   return { stepMs: FIRST_STEP_MS, samples: [first], last: counts }
 }
 
-/** Adds an update to a chart. Its changes are spread over the time in which they can have happened. */
+/** Adds an update to a chart, and spreads its changes over the time since the last one. */
 export function addCounts(series: Series, counts: Counts): Series {
   const { last } = series
   if (counts.atMs < last.atMs || counts.changeNo < last.changeNo) return series

@@ -13,8 +13,9 @@ export function wallTimeOf(iso: string, timeZone: string): string {
 }
 
 /**
- * The instant of a wall-clock time, as the API takes it. If clocks show the time twice, because they
- * are set back, the first instant counts. If clocks skip the time, the instant is later by the gap.
+ * The instant of a wall-clock time, as the API takes it. If clocks show the time twice, because
+ * they are set back, the first instant counts. If clocks skip the time, the instant is later by the
+ * gap.
  *
  * @returns undefined if the text is no time
  */

@@ -5,8 +5,8 @@ export type OrganizersChange = { add: string } | { remove: string }
 export const MAX_ORGANIZERS = 50
 
 /**
- * Applies a change to the list as it is now. The API replaces the whole list, so the change must not
- * be applied to a list that somebody else has changed since.
+ * Applies a change to the list as it is now. The API replaces the whole list, so a change to an
+ * older list would undo what somebody else has changed since.
  */
 export function changeOrganizers(present: readonly string[], change: OrganizersChange): string[] {
   if ('remove' in change) return present.filter((userId) => userId !== change.remove)
