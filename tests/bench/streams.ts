@@ -22,12 +22,12 @@ const PLENTY = 1_000_000
 /** More than the product serves on two cores. */
 const PREPARED_PER_SECOND = 12_000
 
-/** What is open while others book, and how much of their bookings/s must remain. */
+/** What is open while other clients book, and how much of their bookings/s must remain. */
 export interface Beside {
   kind: 'streams' | 'pages'
   count: number
   aim: number
-  /** Called before they are opened. */
+  /** Called before the streams or pages are opened. */
   prepare?: (bench: Bench) => Promise<void>
 }
 
@@ -180,7 +180,7 @@ async function open(
   say(`  ${count} ${kind} opened in ${short(performance.now() - startedAt)} ms`)
 }
 
-/** Windows with and without them in turn. Each books an event of its own. */
+/** Measures windows with and without the streams or pages in turn, each with an event of its own. */
 export async function measureBeside(bench: Bench, beside: Beside): Promise<boolean> {
   const { say, clients } = bench
   const rounds = Math.max(bench.rounds, MIN_ROUNDS)

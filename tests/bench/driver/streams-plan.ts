@@ -9,8 +9,8 @@ export type StreamsRequest =
       jwtSecret: string
     }
   /**
-   * Opens pages of an event, each with a stream, one half of them signed in. Then loads each of them
-   * again once a minute; whoever is signed in books after that.
+   * Opens pages of an event, each with a stream. Half of the visitors are signed in. Each page is
+   * then loaded again once a minute, and a visitor who is signed in books after each load.
    */
   | {
       type: 'open-pages'

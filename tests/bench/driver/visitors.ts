@@ -94,7 +94,7 @@ export function createVisitors(origin: string, eventId: number, browsers: number
       state.client = new Client(origin)
       const page = await send(visitor, 'GET', `/e/${eventId}`, {
         accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
-        // The first load reads the names of the files in the document, so it must not be compressed.
+        // The first load reads the names of the files in the document, so it asks for plain text.
         ...(state.etag === undefined
           ? { 'accept-encoding': 'identity' }
           : { 'if-none-match': state.etag }),

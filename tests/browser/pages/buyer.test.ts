@@ -4,7 +4,7 @@ import { describePages } from './describe-pages.ts'
 import { inSeconds } from './site.ts'
 
 describePages('the page of an event', (site) => {
-  it('takes a newcomer from the home page to a ticket, and back to none', async () => {
+  it('leads a newcomer from the home page to a ticket, and lets them cancel it', async () => {
     const eventId = await site().createEvent(2, {
       name: 'A night of newcomers',
       venue: 'Town hall',

@@ -32,7 +32,8 @@ export interface CurrentVisit extends Visit {
  *
  * A command is stored for this tab before it is sent, and forgotten once it is decided or refused,
  * or cannot have arrived. If the page is reloaded or the sign-in ends in between, the page waits
- * for the decision of the stored job, or sends the command again with its key. So it has one effect.
+ * for the decision of the stored job, or sends the command again with its key. So the command has
+ * one effect.
  */
 export function useVisit(eventId: number, live: Live): CurrentVisit {
   const session = useSession()

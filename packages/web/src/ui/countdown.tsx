@@ -3,8 +3,8 @@ import { serverClock } from '../clock.js'
 import { timeLeft } from '../format.js'
 
 /**
- * The time that is left by the server's clock. It changes each second, and screen readers read it on
- * demand only.
+ * The time that is left by the server's clock. It changes each second, and screen readers read it
+ * on demand only.
  *
  * @param until ISO 8601
  */
