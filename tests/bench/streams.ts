@@ -180,7 +180,7 @@ async function open(
   say(`  ${count} ${kind} opened in ${short(performance.now() - startedAt)} ms`)
 }
 
-/** Measures windows with and without the streams or pages in turn, each with an event of its own. */
+/** Measures windows with and without the streams or pages in turn. Each books its own event. */
 export async function measureBeside(bench: Bench, beside: Beside): Promise<boolean> {
   const { say, clients } = bench
   const rounds = Math.max(bench.rounds, MIN_ROUNDS)

@@ -115,7 +115,7 @@ describeInChromium('the dashboard in a browser', (start) => {
     await keepPicture('dashboard-queues')
   })
 
-  it('shows in words what a job was asked and what it answered', async () => {
+  it('describes the commands of a job and their outcomes in words', async () => {
     await page.goto(url('/admin/queues/queue/event-501?status=completed'))
     await page.waitForLoadState('networkidle')
     const job = page.getByText(/event-501\.[0-9a-z]{21}\.\d+/).first()

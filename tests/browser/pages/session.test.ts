@@ -13,7 +13,7 @@ describePages('a sign-in on the pages', (site) => {
     })
   }
 
-  /** Makes the sign-in give a token that expires after this many seconds. */
+  /** Makes the next sign-ins return tokens that expire after this many seconds. */
   async function shortenTokens(page: Page, userId: string, seconds: number): Promise<void> {
     await page.route('**/login', async (route) => {
       const response = await route.fetch()

@@ -9,7 +9,7 @@ test('counts an id that is repeated once', () => {
   expect(parseEventIds('7,7')).toEqual({ kind: 'some', eventIds: [7] })
 })
 
-test('takes an empty field for all events', () => {
+test('reads an empty field as all events', () => {
   expect(parseEventIds('')).toEqual({ kind: 'all' })
   expect(parseEventIds(' , ')).toEqual({ kind: 'all' })
 })

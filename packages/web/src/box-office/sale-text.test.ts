@@ -81,7 +81,7 @@ describe('the preview of another number of tickets', () => {
     })
   })
 
-  it('says that a size below the tickets that are taken needs a decision', () => {
+  it('asks for a decision if the size is below the booked and held tickets', () => {
     const note = capacityNote(event, 399)
     expect(note).toMatchObject({ kind: 'needs_shrink' })
     expect(note).toMatchObject({
@@ -92,7 +92,7 @@ describe('the preview of another number of tickets', () => {
     })
   })
 
-  it('says nothing about the present size and about what is no size', () => {
+  it('says nothing about the present size or an invalid one', () => {
     for (const wanted of [500, -1, 1.5, Number.NaN])
       expect(capacityNote(event, wanted)).toEqual({ kind: 'same' })
   })

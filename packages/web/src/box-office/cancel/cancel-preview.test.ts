@@ -39,7 +39,7 @@ describe('the preview of a cancellation', () => {
     expect(bookingsToFind({ ...event, withheldTickets: 0, totalTickets: 1010 })).toBe(0)
   })
 
-  it('knows that nobody has anything', () => {
+  it('says whether anybody has a claim', () => {
     const unused = { ...event, availableTickets: 100, heldTickets: 0, withheldTickets: 0 }
     expect(cancelPreview({ ...unused, waitingListCount: 0 }).isUnused).toBe(true)
     expect(cancelPreview({ ...unused, waitingListCount: 1 }).isUnused).toBe(false)

@@ -35,7 +35,7 @@ describe('a wall-clock time', () => {
       }
   })
 
-  it('is nothing if the text is no time', () => {
+  it('is undefined if the text is not a time', () => {
     expect(instantOf('', 'UTC')).toBeUndefined()
     expect(instantOf('tomorrow', 'UTC')).toBeUndefined()
   })
