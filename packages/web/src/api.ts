@@ -1,8 +1,6 @@
 import { createTicketLine } from '@ticket-line/client'
 import { presentToken } from './session/index.js'
 
-export { withSession } from './session/index.js'
-
 /** How long the client repeats a request before the page shows an error, ms. */
 const GIVE_UP_AFTER_MS = 20_000
 

@@ -33,7 +33,7 @@ export function createFormat(locale?: string, timezone?: string): Format {
   }
 
   function zoneOf(iso: string, zone: string | null | undefined) {
-    if (zone === null || zone === undefined || !isKnown(zone)) return { zone: own, suffix: {} }
+    if (zone === null || zone === undefined || !isTimeZone(zone)) return { zone: own, suffix: {} }
     const [there, here] = [zone, own].map((one) => format(iso, { timeZoneName: 'longOffset' }, one))
     return { zone, suffix: there === here ? {} : ({ timeZoneName: 'short' } as const) }
   }
@@ -96,9 +96,10 @@ const SECOND = [1, 'second'] as const
 /** Units of time with their length, s. */
 const UNITS = [[86_400, 'day'], [3600, 'hour'], [60, 'minute'], SECOND] as const
 
-function isKnown(timezone: string): boolean {
+/** Whether the browser knows an IANA time zone. */
+export function isTimeZone(name: string): boolean {
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: timezone }) !== undefined
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
   } catch {
     return false
   }

@@ -15,6 +15,7 @@ export function parseEventIds(text: string): EventIds {
   return { kind: 'some', eventIds: [...new Set(parts.map(Number))] }
 }
 
-function isEventId(text: string): boolean {
+/** Whether a text is the id of an event, without leading zeros. */
+export function isEventId(text: string): boolean {
   return /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text))
 }

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
-import { withSession } from '../api.js'
 import { serverClock } from '../clock.js'
+import { withSession } from '../session/index.js'
 import { Failure } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
 import { CancelEvent } from './cancel/index.js'

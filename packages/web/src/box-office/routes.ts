@@ -1,3 +1,5 @@
+import { isEventId } from './event-ids.js'
+
 /** The views of one event, in the order of their tabs. The names are in the address. */
 export const EVENT_VIEWS = [
   'overview',
@@ -54,10 +56,9 @@ export function fragmentOf(route: Exclude<Route, { view: 'unknown' }>): string {
 }
 
 function eventRoute(id: string, name: string): Route {
-  const eventId = /^[1-9]\d{0,15}$/.test(id) ? Number(id) : Number.NaN
   const view = EVENT_VIEWS.find((known) => known === name)
-  if (!Number.isSafeInteger(eventId) || view === undefined) return { view: 'unknown' }
-  return { view, eventId }
+  if (!isEventId(id) || view === undefined) return { view: 'unknown' }
+  return { view, eventId: Number(id) }
 }
 
 function decoded(text: string): string | undefined {

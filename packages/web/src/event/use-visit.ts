@@ -1,8 +1,8 @@
 import { type AnyDecision, hasCode } from '@ticket-line/client'
 import { useEffect, useReducer, useRef } from 'preact/hooks'
-import { client, withSession } from '../api.js'
+import { client } from '../api.js'
 import { serverClock } from '../clock.js'
-import { useSession } from '../session/index.js'
+import { useSession, withSession } from '../session/index.js'
 import type { Live } from '../use-live.js'
 import {
   type Action,

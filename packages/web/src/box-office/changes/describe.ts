@@ -1,6 +1,5 @@
 import type { Change, components } from '@ticket-line/client'
-import { moment, number } from '../../format.js'
-import { durationOf } from '../settings/event-form.js'
+import { duration, moment, number } from '../../format.js'
 
 type Settings = components['schemas']['ChangedSettings']
 
@@ -93,13 +92,6 @@ function because(reason: string | undefined): string {
 type Text<Value> = (value: NonNullable<Value>) => string
 
 const asIs = (value: string): string => value
-
-/** A length of time in its largest unit, such as `10 minutes`. */
-function duration(seconds: number): string {
-  const { amount, unit } = durationOf(seconds)
-  const style = { style: 'unit', unit: unit.slice(0, -1), unitDisplay: 'long' } as const
-  return new Intl.NumberFormat(undefined, style).format(Number(amount))
-}
 
 /** The name of each setting, and how its values are shown. */
 const SETTINGS: { [Name in keyof Settings]-?: [name: string, text: Text<Settings[Name]>] } = {

@@ -15,8 +15,6 @@ export const SCOPE_NAMES: Readonly<Record<Scope, string>> = {
   'webhooks:write': 'Manage webhooks',
 }
 
-export const SCOPES = Object.keys(SCOPE_NAMES) as Scope[]
-
 /** For which events something works. */
 export function eventsText(eventIds: readonly number[] | null): string {
   if (eventIds === null) return 'All events'

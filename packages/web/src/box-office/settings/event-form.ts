@@ -1,5 +1,6 @@
 import type { components, TicketedEvent } from '@ticket-line/client'
-import { instantOf, isTimeZone, wallTimeOf } from './zoned-time.js'
+import { isTimeZone } from '../../format.js'
+import { instantOf, wallTimeOf } from './zoned-time.js'
 
 export type EventPatch = components['schemas']['EventPatch']
 export type NewEvent = components['schemas']['NewEvent']

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { instantOf, isTimeZone, wallTimeOf } from './zoned-time.js'
+import { isTimeZone } from '../../format.js'
+import { instantOf, wallTimeOf } from './zoned-time.js'
 
 describe('a wall-clock time', () => {
   it('is what the clocks at the place of the event show', () => {

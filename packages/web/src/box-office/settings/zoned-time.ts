@@ -31,16 +31,6 @@ export function instantOf(wallTime: string, timeZone: string): string | undefine
   return new Date(valid.length > 0 ? Math.min(...valid) : wallMs - before).toISOString()
 }
 
-/** Whether the browser knows an IANA time zone. */
-export function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name })
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** The time zone of the visitor. */
 export function visitorTimeZone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone
