@@ -1,6 +1,7 @@
 /**
  * `npm run bench`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd`, `herd:events`,
- * `promotion-mail` and `screenshots`: builds what is missing and runs the program of that name. Arguments after `--` go to the program.
+ * `promotion-mail` and `screenshots`: builds what is missing and runs the program of that name.
+ * Arguments after `--` go to the program.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runVisible } from '../tools/dev-stack/commands.mjs'

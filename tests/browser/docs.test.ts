@@ -81,6 +81,16 @@ describeInChromium('the documentation in a browser', (start) => {
     expect(await authorization('listEvents')).toBeUndefined()
   })
 
+  it('sends no parameter that the reader has not entered', async () => {
+    await page.goto(`${system.apis[0]?.url}/docs`)
+    const block = page.locator('[id$="-listEvents"]')
+    await block.locator('.opblock-summary-control').click()
+    const sent = page.waitForRequest((request) => request.url().includes('/events'))
+    await block.locator('.execute').click()
+    const { searchParams } = new URL((await sent).url())
+    expect([...searchParams.keys()].toSorted()).toEqual(['limit', 'mine', 'order'])
+  })
+
   it('takes over the token of a sign-in', async () => {
     const account = { userId: 'bea', password: 'a long walk by the sea' }
     await system.api.post('/register', account)
@@ -106,16 +116,23 @@ describeInChromium('the documentation in a browser', (start) => {
   })
 
   it('fits a phone, and scrolls in one direction only', async () => {
-    const phone = await browser.newPage({ viewport: { width: 360, height: 740 }, hasTouch: true })
+    const phone = await browser.newPage({ viewport: { width: 320, height: 740 }, hasTouch: true })
     await phone.goto(`${system.apis[0]?.url}/docs`)
     const width = () => phone.evaluate('document.documentElement.scrollWidth')
     await phone.locator('[id$="-bookTicket"]').waitFor()
-    expect(await width()).toBe(360)
+    expect(await width()).toBe(320)
     for (const name of ['bookTicket', 'listBookings', 'updateEvent', 'createWebhook']) {
       const block = phone.locator(`[id$="-${name}"]`)
       await block.locator('.opblock-summary-control').click()
       await block.locator('.responses-table').waitFor()
-      expect([name, await width()]).toEqual([name, 360])
+      expect([name, await width()]).toEqual([name, 320])
+      const { x, width: blockWidth } = (await block.boundingBox()) ?? { x: 0, width: 0 }
+      for (const control of await block.locator('button, select, input').all()) {
+        const box = await control.boundingBox()
+        if (box === null) continue
+        expect(box.x).toBeGreaterThanOrEqual(x)
+        expect(box.x + box.width).toBeLessThanOrEqual(x + blockWidth)
+      }
     }
     await phone.close()
   })
