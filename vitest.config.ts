@@ -17,6 +17,8 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // On a busy machine, what `expect.poll` waits for may take longer than the default of a second.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true,
