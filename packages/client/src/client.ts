@@ -107,7 +107,7 @@ export function createTicketLine(options: TicketLineOptions) {
   const send = createTransport({ token, fetch, giveUpAfterMs })
   const api = createApi<paths, Media>({
     baseUrl,
-    // `openapi-fetch` creates a `Call` where it would create a Request, and passes it to `send`.
+    // `openapi-fetch` creates a `Call` instead of a Request, and passes it to `send`.
     Request: Call as unknown as typeof Request,
     fetch: send as unknown as (call: Request) => Promise<Response>,
     // The API separates the values of a list by commas.

@@ -4,7 +4,7 @@ import { presentToken } from './session/index.js'
 /** How long the client repeats a request before the page shows an error, ms. */
 const GIVE_UP_AFTER_MS = 20_000
 
-/** The client of the API. It sends the token of whoever is signed in. */
+/** The client of the API. It sends the access token of the session, if there is one. */
 export const client = createTicketLine({
   baseUrl: location.origin,
   token: presentToken,

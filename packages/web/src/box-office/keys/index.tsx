@@ -16,7 +16,7 @@ type Schemas = components['schemas']
 type ApiKey = Schemas['ApiKey']
 type CreatedApiKey = Schemas['CreatedApiKey']
 
-/** The API keys of the person who is signed in. */
+/** The signed-in user's API keys. */
 export function ApiKeys() {
   const [secret, setSecret] = useState<{ title: string; key: string }>()
   const [done, setDone] = useState<Done>()

@@ -24,8 +24,8 @@ function refusal(code: Code): TicketLineError {
   })
 }
 
-describe('a person who was removed', () => {
-  test('loses their booking, hold or place', () => {
+describe('the text about a removed person', () => {
+  test('says whether they had a booking, a hold or a waiting-list entry', () => {
     const textOf = (outcome: 'canceled' | 'released' | 'withdrawn'): string =>
       removedText({ ...decided, outcome })
     expect(textOf('canceled')).toBe('The booking of ada is canceled.')
@@ -33,13 +33,13 @@ describe('a person who was removed', () => {
     expect(textOf('withdrawn')).toBe('ada is no longer on the waiting list.')
   })
 
-  test('is followed by the person who gets the ticket', () => {
+  test('names the person who gets the ticket', () => {
     const text = removedText({ ...decided, outcome: 'canceled', promotedUserId: 'grace' })
     expect(text).toContain('The ticket goes to grace')
   })
 })
 
-test('a person who was given a ticket has a booking', () => {
+test('the text about a grant says whether the ticket was held before', () => {
   const grant = { ...decided, bookingId: '1001-7' }
   expect(grantedText({ ...grant, outcome: 'booked' })).toBe('ada has a ticket now (1001-7).')
   expect(grantedText({ ...grant, outcome: 'confirmed' })).toBe(

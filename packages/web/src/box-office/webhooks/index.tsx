@@ -11,7 +11,7 @@ import { WebhookForm } from './webhook-form.js'
 
 export { Deliveries } from './deliveries.js'
 
-/** The webhooks of the person who is signed in. */
+/** The signed-in user's webhooks. */
 export function Webhooks() {
   const [secret, setSecret] = useState<{ url: string; secret: string }>()
   const webhooks = useLoad(
