@@ -1,11 +1,11 @@
 import type { AnyDecision, ErrorCode, Job } from '@ticket-line/client'
 
 /** The commands that a visitor can send. */
-export type Action = 'book' | 'confirm' | 'cancel'
+export type CommandAction = 'book' | 'confirm' | 'cancel'
 
 /** A command that this page has sent or is about to send. */
 export interface SentCommand {
-  action: Action
+  action: CommandAction
   eventId: number
   /** Who sent it. Somebody else who signs in here later must not send it again. */
   userId: string

@@ -11,7 +11,7 @@ import { mayHaveExpired } from './sale.js'
 import { SituationView } from './situation.js'
 import { useEvent } from './use-event.js'
 import { type CurrentVisit, useVisit } from './use-visit.js'
-import { type Deed, type Facts, nextChangeMs, tabTitleOf, viewOf } from './view.js'
+import { type ButtonAction, type Facts, nextChangeMs, tabTitleOf, viewOf } from './view.js'
 
 /** The page of an event: what is left, what the visitor has, and what they can do. */
 export function EventPage({ eventId }: { eventId: number }) {
@@ -43,9 +43,9 @@ export function EventPage({ eventId }: { eventId: number }) {
     document.title = tabTitle
   }, [tabTitle, name])
 
-  function act(deed: Deed): void {
-    if (deed === 'repeat') visit.repeat()
-    else visit.send(deed)
+  function act(action: ButtonAction): void {
+    if (action === 'repeat') visit.repeat()
+    else visit.send(action)
   }
 
   return (

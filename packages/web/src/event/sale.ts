@@ -70,9 +70,12 @@ export function mayHaveExpired(event: TicketedEvent, nowMs: number): boolean {
 }
 
 /** What an open sale has for a user without a claim. */
-export type Offer = 'tickets' | 'list' | 'full_list' | 'nothing'
+export type Availability = 'tickets' | 'list' | 'full_list' | 'nothing'
 
-export function offerOf({ maxWaiting }: TicketedEvent, { free, waiting }: Tickets): Offer {
+export function availabilityOf(
+  { maxWaiting }: TicketedEvent,
+  { free, waiting }: Tickets,
+): Availability {
   if (free > 0) return 'tickets'
   if (maxWaiting === 0) return 'nothing'
   return maxWaiting !== null && waiting >= maxWaiting ? 'full_list' : 'list'

@@ -2,7 +2,7 @@ import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { runAt, serverClock } from '../clock.js'
 import { announce, Countdown, Dialog } from '../ui/index.js'
-import type { Button, Deed, EventView } from './view.js'
+import type { Button, ButtonAction, EventView } from './view.js'
 
 /** Least time between two announcements of a position, ms. */
 const POSITION_EVERY_MS = 30_000
@@ -10,23 +10,23 @@ const POSITION_EVERY_MS = 30_000
 export interface SituationViewProps {
   view: EventView
   /** Called when the visitor has pressed a button, and answered its question, if any, with yes. */
-  onAct: (deed: Deed) => void
+  onAct: (action: ButtonAction) => void
 }
 
 /** What the visitor has for the event, and the buttons for what they can do. */
 export function SituationView({ view, onAct }: SituationViewProps) {
   const { kind, tone, heading, text, countdown, notice, buttons, signIn } = view
-  const [asked, setAsked] = useState<Deed>()
+  const [asked, setAsked] = useState<ButtonAction>()
   const title = useRef<HTMLHeadingElement>(null)
   const hasActed = useRef(false)
   const wasSignedOut = useRef(false)
   // If the button has gone in the meantime, there is nothing to ask any more.
   const asking = buttons.find(({ does, isDisabled }) => does === asked && !isDisabled)
 
-  function act(deed: Deed): void {
+  function act(action: ButtonAction): void {
     hasActed.current = true
     setAsked(undefined)
-    onAct(deed)
+    onAct(action)
   }
 
   const isSignedOut = signIn !== undefined

@@ -1,6 +1,6 @@
 import type { Claim, Claims, EndedClaim } from './claims.js'
 import type { CommandState } from './commands.js'
-import { offerOf } from './sale.js'
+import { availabilityOf } from './sale.js'
 import type { Button, Known, Situation } from './view.js'
 
 export function canceledEvent({ now, before, ended }: Claims): Situation {
@@ -190,8 +190,8 @@ export function saleSituation(known: Known): Situation {
 function openSale(known: Known): Situation {
   const { event, tickets, words } = known
   const { held: heldTickets, waiting: people, total } = tickets
-  const offer = offerOf(event, tickets)
-  if (offer === 'tickets')
+  const availability = availabilityOf(event, tickets)
+  if (availability === 'tickets')
     return {
       kind: 'open',
       tone: 'good',
@@ -212,13 +212,13 @@ function openSale(known: Known): Situation {
             ? 'One ticket is held for somebody and may come back.'
             : `${words.number(heldTickets)} tickets are held for others and may come back.`,
         ]
-  if (offer === 'full_list')
+  if (availability === 'full_list')
     return {
       ...sale,
       kind: 'full_list',
       text: [...hope, 'The waiting list is full too. This page shows when it has room.'],
     }
-  if (offer === 'nothing')
+  if (availability === 'nothing')
     return {
       ...sale,
       kind: 'sold_out',

@@ -1,7 +1,7 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
 import { createFormat } from '../format.js'
 import { type Claim, type Claims, NO_CLAIMS, NOTHING } from './claims.js'
-import type { Action, SentCommand } from './commands.js'
+import type { CommandAction, SentCommand } from './commands.js'
 import type { Facts } from './view.js'
 
 /** 18:00 in the time zone of `format`. */
@@ -65,7 +65,7 @@ export function having(claim: Partial<Claim>): Claims {
   return { ...NO_CLAIMS, now: claimOf(claim), asOfMs: NOW_MS - 60_000 }
 }
 
-export function commandOf(action: Action = 'book'): SentCommand {
+export function commandOf(action: CommandAction = 'book'): SentCommand {
   return {
     action,
     eventId: 1001,

@@ -5,7 +5,7 @@ import { serverClock } from '../clock.js'
 import { useSession, withSession } from '../session/index.js'
 import type { Live } from '../use-live.js'
 import {
-  type Action,
+  type CommandAction,
   type CommandStorage,
   forgetCommand,
   isKept,
@@ -21,7 +21,7 @@ const SLOW_AFTER_MS = 4000
 
 export interface CurrentVisit extends Visit {
   /** Sends a new command, unless one is undecided. */
-  send(action: Action): void
+  send(action: CommandAction): void
   /** Sends the last command again, with its key. */
   repeat(): void
   learn(step: VisitStep): void

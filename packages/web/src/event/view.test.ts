@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LATE_CONFIRMATION_MS, NO_CLAIMS } from './claims.js'
-import type { Action, CommandFailure, CommandState } from './commands.js'
+import type { CommandAction, CommandFailure, CommandState } from './commands.js'
 import {
   commandOf,
   eventOf,
@@ -22,7 +22,7 @@ const signedOut = { session: { kind: 'signedOut' }, claims: NO_CLAIMS } as const
 
 const failed = (
   code: CommandFailure['code'],
-  more: Partial<CommandFailure> & { action?: Action } = {},
+  more: Partial<CommandFailure> & { action?: CommandAction } = {},
 ): CommandState => {
   const { action = 'book', ...failure } = more
   return {

@@ -2,7 +2,7 @@ import type { Connection, LiveStatus, TicketedEvent } from '@ticket-line/client'
 import type { Format } from '../format.js'
 import type { SessionState } from '../session/session.js'
 import { type Claims, LATE_CONFIRMATION_MS, NOTHING } from './claims.js'
-import { type CommandState, isRepeatable } from './commands.js'
+import { type CommandAction, type CommandState, isRepeatable } from './commands.js'
 import { isSettled, type Notice, noticeOf } from './notices.js'
 import { saleStateAt, type Tickets, ticketsOf } from './sale.js'
 import {
@@ -41,10 +41,10 @@ export type LoadedEvent =
   | { kind: 'loaded'; event: TicketedEvent }
 
 /** What a button does. `repeat` sends the last command again, with its key. */
-export type Deed = 'book' | 'confirm' | 'cancel' | 'repeat'
+export type ButtonAction = CommandAction | 'repeat'
 
 export interface Button {
-  does: Deed
+  does: ButtonAction
   label: string
   isPrimary: boolean
   isDisabled: boolean

@@ -5,7 +5,7 @@ import { format, plural } from '../format.js'
 import { announce, Failure, Field, Page } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { useLoad } from '../use-load.js'
-import { type ListedEvent, offerOf } from './offer.js'
+import { type ListedEvent, summaryOf } from './event-summary.js'
 
 interface EventsPage {
   events: ListedEvent[]
@@ -111,7 +111,7 @@ function EventsOnSale() {
 }
 
 function EventCard({ event }: { event: ListedEvent }) {
-  const { name, day, now } = offerOf(event, format)
+  const { name, day, now } = summaryOf(event, format)
   return (
     <li>
       <a href={`/e/${event.eventId}`}>{name}</a>

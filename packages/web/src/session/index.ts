@@ -9,8 +9,8 @@ import {
   type TabMessage,
 } from './session.js'
 
-export type { Role } from './claims.js'
 export type { Credentials, SessionActions, SessionState } from './session.js'
+export type { Role } from './token.js'
 
 const HINT = 'ticket-line.signed-in'
 

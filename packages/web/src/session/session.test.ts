@@ -1,7 +1,7 @@
 import { NoAnswerError, TicketLineError } from '@ticket-line/client'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { claimsOf } from './claims.js'
 import { createSession, type TabMessage } from './session.js'
+import { readToken } from './token.js'
 
 const START_MS = 1_900_000_000_000
 const LIFETIME_S = 900
@@ -269,7 +269,7 @@ describe('a token of another issuer', () => {
 })
 
 it('reads the user and the role of a token, and reads an unknown role as user', () => {
-  expect(claimsOf(tokenOf({ sub: 'ada', exp: 5, role: 'king' }))).toEqual({
+  expect(readToken(tokenOf({ sub: 'ada', exp: 5, role: 'king' }))).toEqual({
     userId: 'ada',
     role: 'user',
     expiresAtMs: 5000,

@@ -1,6 +1,6 @@
 import { hasCode } from '@ticket-line/client'
 import { createStore, type Store } from '../store.js'
-import { claimsOf, type Role } from './claims.js'
+import { type Role, readToken } from './token.js'
 
 /**
  * Whether somebody is signed in.
@@ -97,7 +97,7 @@ export function createSession({ accounts, hint, alone, tabs, nowMs }: SessionDep
   let renewal: Promise<void> | undefined
 
   function accept(token: string, expiresAtMs: number, isRenewable: boolean): void {
-    const { userId, role } = claimsOf(token)
+    const { userId, role } = readToken(token)
     access = { token, expiresAtMs, isRenewable }
     const shown = state.get()
     if (shown.kind !== 'signedIn' || shown.userId !== userId || shown.role !== role)
@@ -171,7 +171,7 @@ export function createSession({ accounts, hint, alone, tabs, nowMs }: SessionDep
       await signIn(credentials)
     },
     async signInWithToken(token) {
-      const { expiresAtMs } = claimsOf(token)
+      const { expiresAtMs } = readToken(token)
       await accounts.check(token)
       accept(token, expiresAtMs, false)
     },

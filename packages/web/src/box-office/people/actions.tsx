@@ -4,7 +4,7 @@ import { moment } from '../../format.js'
 import { Failure } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
-import { type Action, grantedText, refusalText, removedText } from './texts.js'
+import { grantedText, refusalText, removedText, type StaffAction } from './texts.js'
 
 /** Whose claim an action is about. */
 export interface Target {
@@ -93,7 +93,7 @@ function ActionButton({
   onDone,
   action,
   act,
-}: ActionButtonProps & { action: Action; act: () => Promise<string> }) {
+}: ActionButtonProps & { action: StaffAction; act: () => Promise<string> }) {
   const { run, isRunning, error } = useAction(async () => onDone(await act()))
   return (
     <>

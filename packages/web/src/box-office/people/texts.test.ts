@@ -1,6 +1,6 @@
 import { TicketLineError } from '@ticket-line/client'
 import { describe, expect, test } from 'vitest'
-import { type Action, grantedText, refusalText, removedText } from './texts.js'
+import { grantedText, refusalText, removedText, type StaffAction } from './texts.js'
 
 const decided = {
   message: '',
@@ -59,7 +59,7 @@ describe('a refusal', () => {
     ['extend', 'already_booked'],
     ['grant', 'already_booked'],
     ['grant', 'sold_out'],
-  ] satisfies [Action, Code][])('to %s because of %s is explained', (action, code) => {
+  ] satisfies [StaffAction, Code][])('to %s because of %s is explained', (action, code) => {
     expect(refusalText(refusal(code), action, 'ada')).toMatch(/\.$/)
   })
 

@@ -1,7 +1,7 @@
 import { type CancelDecision, type GrantDecision, hasCode } from '@ticket-line/client'
 
 /** What staff can do with a person in one of the lists. */
-export type Action = 'remove' | 'confirm' | 'extend' | 'grant'
+export type StaffAction = 'remove' | 'confirm' | 'extend' | 'grant'
 
 /** What became of a person that staff removed. */
 export function removedText({ outcome, userId, promotedUserId }: CancelDecision): string {
@@ -31,7 +31,11 @@ export function grantedText({ outcome, userId, bookingId }: GrantDecision): stri
  *
  * @returns undefined if the reason has nothing to do with the person's claim
  */
-export function refusalText(error: unknown, action: Action, userId: string): string | undefined {
+export function refusalText(
+  error: unknown,
+  action: StaffAction,
+  userId: string,
+): string | undefined {
   if (!hasCode(error)) return undefined
   switch (error.code) {
     case 'already_booked':

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createFormat } from '../format.js'
-import { type ListedEvent, offerOf } from './offer.js'
+import { type ListedEvent, summaryOf } from './event-summary.js'
 
 const format = createFormat('en-US', 'UTC')
 const concert: ListedEvent = {
@@ -12,11 +12,11 @@ const concert: ListedEvent = {
   availableTickets: 1200,
   waitingListCount: 0,
 }
-const offer = (changes: Partial<ListedEvent>) => offerOf({ ...concert, ...changes }, format)
+const summary = (changes: Partial<ListedEvent>) => summaryOf({ ...concert, ...changes }, format)
 
 describe('an event on the home page', () => {
   it('has its name, its day and the number of tickets left', () => {
-    expect(offer({})).toEqual({
+    expect(summary({})).toEqual({
       name: 'Summer concert',
       day: 'Thursday, January 31, 2030',
       now: '1,200 tickets left',
@@ -24,7 +24,7 @@ describe('an event on the home page', () => {
   })
 
   it('has its number if it has no name, and no day if it has no start', () => {
-    expect(offer({ name: null, startsAt: null })).toMatchObject({
+    expect(summary({ name: null, startsAt: null })).toMatchObject({
       name: 'Event 1001',
       day: undefined,
     })
@@ -41,6 +41,6 @@ describe('an event on the home page', () => {
     [{ state: 'scheduled' }, 'The sale has not begun yet.'],
     [{ state: 'paused' }, 'The sale is paused.'],
   ] as const)('says what a visitor can expect now: %o', (changes, now) => {
-    expect(offer(changes).now).toBe(now)
+    expect(summary(changes).now).toBe(now)
   })
 })

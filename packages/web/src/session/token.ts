@@ -1,14 +1,14 @@
 export type Role = 'user' | 'organizer' | 'admin'
 
 /** What a page reads of an access token. The API alone decides whether the token is valid. */
-export interface Claims {
+export interface TokenPayload {
   userId: string
   role: Role
   expiresAtMs: number
 }
 
 /** Reads the payload of a JWT. @throws Error if the text is no JWT with `sub` and `exp` */
-export function claimsOf(token: string): Claims {
+export function readToken(token: string): TokenPayload {
   const { sub, exp, role } = payloadOf(token)
   if (typeof sub !== 'string' || typeof exp !== 'number')
     throw new Error('This is not an access token.')

@@ -4,7 +4,7 @@ import type { Format } from '../format.js'
 export type ListedEvent = components['schemas']['ListedEvent']
 
 /** What the home page says about an event. */
-export interface Offer {
+export interface EventSummary {
   name: string
   /** Undefined if the event has no start. */
   day: string | undefined
@@ -13,10 +13,10 @@ export interface Offer {
 }
 
 /** Describes an event of the list. */
-export function offerOf(
+export function summaryOf(
   { eventId, name, startsAt, ...event }: ListedEvent,
   format: Pick<Format, 'day' | 'number' | 'plural'>,
-): Offer {
+): EventSummary {
   return {
     name: name ?? `Event ${eventId}`,
     day: startsAt === null ? undefined : format.day(startsAt),
