@@ -52,7 +52,7 @@ const REFUSALS: Partial<Record<FailedCommand['failure']['code'], Refusal>> = {
     kinds: ['held', 'held_for_staff', 'time_over'],
   },
   already_waiting: {
-    text: 'You were already on the waiting list. You keep your place.',
+    text: 'You were already on the waiting list. You keep your position.',
     tone: 'neutral',
     kinds: ['waiting'],
   },

@@ -117,15 +117,15 @@ export function waiting({ position }: Claim, known: Known): Situation {
         : `You are ${known.words.ordinal(position)} on the waiting list`
   const leave = secondary('cancel', 'Leave the waiting list', {
     title: 'Leave the waiting list?',
-    text: 'You lose your place. If you join again, you begin at the end.',
+    text: 'You lose your position. If you join again, you begin at the end.',
     yes: 'Yes, leave the list',
-    no: 'Keep my place',
+    no: 'Keep my position',
   })
   return {
     kind: 'waiting',
     tone: 'attention',
     heading,
-    text: [futureOfList(known), 'You keep your place, even if you close this page.'],
+    text: [futureOfList(known), 'You keep your position, even if you close this page.'],
     buttons: [leave],
   }
 }

@@ -378,10 +378,10 @@ describe('somebody on the waiting list', () => {
       heading: 'You are 17th on the waiting list',
       text: [
         'When a ticket comes back and it is your turn, it is yours at once.',
-        'You keep your place, even if you close this page.',
+        'You keep your position, even if you close this page.',
       ],
     })
-    expect(view.buttons).toMatchObject([{ does: 'cancel', question: { no: 'Keep my place' } }])
+    expect(view.buttons).toMatchObject([{ does: 'cancel', question: { no: 'Keep my position' } }])
   })
 
   it.each([
@@ -468,7 +468,7 @@ describe('a command', () => {
     [
       'already_waiting',
       { standing: 'waiting', position: 3 },
-      'You were already on the waiting list. You keep your place.',
+      'You were already on the waiting list. You keep your position.',
     ],
   ] as const)('that asks for what the user already has says so: %s', (code, claim, text) => {
     const view = show({ command: failed(code), claims: having(claim) })

@@ -41,7 +41,9 @@ describe('an error', () => {
   })
 
   it('names the position on the waiting list', () => {
-    expect(explain(errorOf('already_waiting', { position: 1700 })).text).toMatch(/at place 1\D?700/)
+    expect(explain(errorOf('already_waiting', { position: 1700 })).text).toMatch(
+      /at position 1\D?700/,
+    )
   })
 
   it.each([

@@ -21,7 +21,7 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   forbidden: 'You are not allowed to do this.',
   insufficient_scope: 'You are not allowed to do this.',
   event_not_found: 'There is no such event. Please check the address.',
-  booking_not_found: 'You have no ticket for this event, and no place on the waiting list.',
+  booking_not_found: 'You have no ticket for this event, and you are not on the waiting list.',
   not_found: 'This does not exist here. It may have been removed.',
   event_exists: 'An event with this number exists already. Please choose another number.',
   event_in_use:
@@ -69,8 +69,8 @@ export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
     return { text: message, details: errors.map(detailOf), mayRetry: false }
   }
   if (hasCode(error, 'already_waiting')) {
-    const place = `You are already on the waiting list, at place ${number(error.problem.position)}.`
-    return { text: place, details: [], mayRetry: false }
+    const text = `You are already on the waiting list, at position ${number(error.problem.position)}.`
+    return { text, details: [], mayRetry: false }
   }
   if (hasCode(error)) {
     const text = SENTENCES[error.code] ?? error.message

@@ -25,7 +25,7 @@ export interface RemoveButtonProps {
   onDone: (text: string) => void
 }
 
-/** Ends a booking, a hold or a place on the waiting list, after a question. */
+/** Ends a booking, a hold or a waiting-list entry, after a question. */
 export function RemoveButton(props: RemoveButtonProps) {
   const { target, label, title, warning, keepLabel, onDone } = props
   const [isAsking, setAsking] = useState(false)

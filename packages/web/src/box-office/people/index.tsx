@@ -31,7 +31,7 @@ export function Bookings({ eventId }: ListProps) {
       ]}
       nobody="Nobody has a booking yet."
       notFound={(userId) =>
-        `${userId} has no booking. They may have a held ticket or a place on the waiting list.`
+        `${userId} has no booking. They may have a held ticket or be on the waiting list.`
       }
       actionsOf={({ userId, bookingId }, onDone) => (
         <RemoveButton
@@ -63,7 +63,7 @@ export function Held({ eventId }: ListProps) {
       ]}
       nobody="No ticket is held."
       notFound={(userId) =>
-        `No ticket is held for ${userId}. They may have a booking or a place on the waiting list.`
+        `No ticket is held for ${userId}. They may have a booking or be on the waiting list.`
       }
       actionsOf={({ userId, bookingId }, onDone) => {
         const target = { eventId, userId, bookingId }
