@@ -1,14 +1,13 @@
 import { type components, dataOf } from '@ticket-line/client'
-import { useId, useRef, useState } from 'preact/hooks'
+import { useId, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { moment, number } from '../format.js'
-import { announce, Failure, Field } from '../ui/index.js'
-import { useLoad } from '../use-load.js'
+import { Failure, Field } from '../ui/index.js'
 import { Pager } from './pager.js'
 import { fragmentOf } from './routes.js'
 import { type SaleState, STATE_LABELS } from './sale-text.js'
 import { Table, type TableProps } from './table.js'
-import { back, FIRST_PAGE, forward, positionOf, type Trail } from './trail.js'
+import { usePages } from './use-pages.js'
 
 interface Search {
   name: string
@@ -21,11 +20,9 @@ const EVENTS_PER_PAGE = 50
 /** The events of which the organizer is staff, the latest first. */
 export function EventList() {
   const [search, setSearch] = useState(EVERYTHING)
-  const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
   const { name, state } = search
-  const after = positionOf(trail)
-  const load = useLoad(
-    (signal) =>
+  const pages = usePages(
+    (after, signal) =>
       dataOf(
         client.api.GET('/events', {
           params: {
@@ -41,44 +38,31 @@ export function EventList() {
           signal,
         }),
       ),
-    [name, state, after],
+    [name, state],
   )
-  const section = useRef<HTMLElement>(null)
-
-  function turnTo(next: Trail): void {
-    setTrail(next)
-    announce(`Page ${next.length}`)
-    section.current?.focus()
-  }
+  const { page, pageNo } = pages
   return (
     <>
       <SearchForm
         onSearch={(next) => {
           setSearch(next)
-          setTrail(FIRST_PAGE)
+          pages.restart()
         }}
       />
-      <section aria-label="Events" tabIndex={-1} ref={section}>
-        {load.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
-        {load.kind === 'failed' && <Failure error={load.error} retry={load.reload} />}
-        {load.kind === 'loaded' && load.data.events.length === 0 && (
-          <NoEvents isSearch={name !== '' || state !== '' || after !== undefined} />
+      <section aria-label="Events" tabIndex={-1} ref={pages.startRef}>
+        {page.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
+        {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
+        {page.kind === 'loaded' && page.data.events.length === 0 && (
+          <NoEvents isSearch={name !== '' || state !== '' || pageNo > 1} />
         )}
-        {load.kind === 'loaded' && load.data.events.length > 0 && (
+        {page.kind === 'loaded' && page.data.events.length > 0 && (
           <>
             <Table
               caption="Your events"
               headings={['Event', 'Starts', 'State', 'Tickets left', 'Waiting']}
-              rows={load.data.events.map(rowOf)}
+              rows={page.data.events.map(rowOf)}
             />
-            <Pager
-              label="Pages of events"
-              pageNo={trail.length}
-              next={load.data.next}
-              onBack={() => turnTo(back(trail))}
-              onNext={(next) => turnTo(forward(trail, next))}
-              onReload={load.reload}
-            />
+            <Pager label="Pages of events" pages={pages} />
           </>
         )}
       </section>

@@ -1,30 +1,44 @@
+import type { Pages } from './use-pages.js'
+
 export interface PagerProps {
   label: string
-  /** Number of the page that is shown, from 1. */
-  pageNo: number
-  /** Leads to the next page; null on the last one. */
-  next: string | null
-  onBack: () => void
-  onNext: (next: string) => void
-  onReload: () => void
+  pages: Pages<{ next: string | null }>
+  /** Called when the user leaves the page that is shown. */
+  onTurn?: () => void
 }
 
-/** Leads through the pages of a list. */
-export function Pager({ label, pageNo, next, onBack, onNext, onReload }: PagerProps) {
+/** Leads through the pages of a list. Renders nothing while a page is loading. */
+export function Pager({ label, pages, onTurn }: PagerProps) {
+  const { page, pageNo, goBack, goForward } = pages
+  if (page.kind !== 'loaded') return null
+  const { next } = page.data
   return (
     <nav class="pager" aria-label={label}>
       {pageNo > 1 && (
-        <button type="button" class="secondary" onClick={onBack}>
+        <button
+          type="button"
+          class="secondary"
+          onClick={() => {
+            onTurn?.()
+            goBack()
+          }}
+        >
           Back
         </button>
       )}
       {(pageNo > 1 || next !== null) && <span>Page {pageNo}</span>}
       {next !== null && (
-        <button type="button" onClick={() => onNext(next)}>
+        <button
+          type="button"
+          onClick={() => {
+            onTurn?.()
+            goForward(next)
+          }}
+        >
           Next
         </button>
       )}
-      <button type="button" class="secondary outline" onClick={onReload}>
+      <button type="button" class="secondary outline" onClick={page.reload}>
         Reload
       </button>
     </nav>

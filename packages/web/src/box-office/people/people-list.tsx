@@ -1,11 +1,10 @@
 import type { ComponentChildren } from 'preact'
 import { useRef, useState } from 'preact/hooks'
-import { announce, Failure, Field } from '../../ui/index.js'
-import { useLoad } from '../../use-load.js'
+import { Failure, Field } from '../../ui/index.js'
 import { type Done, Notice } from '../notice.js'
 import { Pager } from '../pager.js'
 import { Table } from '../table.js'
-import { back, FIRST_PAGE, forward, positionOf, type Trail } from '../trail.js'
+import { usePages } from '../use-pages.js'
 import { CsvButton } from './csv-button.js'
 import type { ListCalls } from './lists.js'
 
@@ -27,29 +26,16 @@ export interface PeopleListProps<Row> {
   actionsOf: (row: Row, onDone: (text: string) => void) => ComponentChildren
 }
 
-/** A list of people of an event, page by page. One page is in memory. */
+/** A list of people of an event, page by page. */
 export function PeopleList<Row extends { userId: string }>(props: PeopleListProps<Row>) {
   const { eventId, title, calls, fileName, headings, cellsOf, actionsOf } = props
   const [userId, setUserId] = useState<string>()
-  const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
   const [done, setDone] = useState<Done>()
-  const section = useRef<HTMLElement>(null)
-  const page = useLoad(
-    (signal) => calls.read(eventId, { after: positionOf(trail), userId }, signal),
-    [eventId, userId, trail],
+  const pages = usePages(
+    (after, signal) => calls.read(eventId, { after, userId }, signal),
+    [eventId, userId],
   )
-
-  function show(next: Trail): void {
-    setDone(undefined)
-    setTrail(next)
-    // The button that was clicked may not exist on the next page.
-    section.current?.focus()
-  }
-
-  function turnTo(next: Trail): void {
-    show(next)
-    announce(`Page ${next.length}`)
-  }
+  const { page, pageNo } = pages
 
   function finish(text: string): void {
     setDone({ text })
@@ -57,12 +43,14 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
   }
 
   return (
-    <section aria-label={title} tabIndex={-1} ref={section}>
+    <section aria-label={title} tabIndex={-1} ref={pages.startRef}>
       <Notice done={done} />
       <Search
         onFind={(wanted) => {
           setUserId(wanted)
-          show(FIRST_PAGE)
+          setDone(undefined)
+          pages.restart()
+          pages.focusStart()
         }}
       />
       {page.kind === 'loading' && <p aria-busy="true">Loading…</p>}
@@ -70,7 +58,7 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
       {page.kind === 'loaded' && (
         <>
           {page.data.rows.length === 0 ? (
-            <p role="status">{emptyText(props, userId, trail)}</p>
+            <p role="status">{emptyText(props, userId, pageNo)}</p>
           ) : (
             <Table
               caption={title}
@@ -85,19 +73,12 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
               }))}
             />
           )}
-          <Pager
-            label={`Pages: ${title}`}
-            pageNo={trail.length}
-            next={page.data.next}
-            onBack={() => turnTo(back(trail))}
-            onNext={(next) => turnTo(forward(trail, next))}
-            onReload={page.reload}
-          />
+          <Pager label={`Pages: ${title}`} pages={pages} onTurn={() => setDone(undefined)} />
         </>
       )}
       <CsvButton
         fileName={`event-${eventId}-${fileName}.csv`}
-        isLong={trail.length > 1 || (page.kind === 'loaded' && page.data.next !== null)}
+        isLong={pageNo > 1 || (page.kind === 'loaded' && page.data.next !== null)}
         open={() => calls.download(eventId)}
       />
     </section>
@@ -107,10 +88,10 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
 function emptyText<Row>(
   { nobody, notFound }: PeopleListProps<Row>,
   userId: string | undefined,
-  trail: Trail,
+  pageNo: number,
 ): string {
   if (userId !== undefined) return notFound(userId)
-  return trail.length > 1 ? 'Nobody is left on this page.' : nobody
+  return pageNo > 1 ? 'Nobody is left on this page.' : nobody
 }
 
 /** @param onFind called with the name that was typed; undefined for everybody */

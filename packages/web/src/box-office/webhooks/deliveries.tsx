@@ -1,5 +1,5 @@
 import { type components, dataOf, hasCode } from '@ticket-line/client'
-import { useRef, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { moment, number } from '../../format.js'
 import { announce, Failure, Field } from '../../ui/index.js'
@@ -13,7 +13,7 @@ import { Pager } from '../pager.js'
 import { fragmentOf } from '../routes.js'
 import { Secret } from '../secret.js'
 import { Table } from '../table.js'
-import { back, FIRST_PAGE, forward, positionOf, type Trail } from '../trail.js'
+import { usePages } from '../use-pages.js'
 import { contentsOf, resultOf, stateOf } from './delivery-texts.js'
 import { WebhookFailure, WebhookForm } from './webhook-form.js'
 
@@ -253,11 +253,8 @@ type Shown = keyof typeof STATES
 
 function Attempts({ webhookId }: { webhookId: string }) {
   const [shown, setShown] = useState<Shown>('all')
-  const [trail, setTrail] = useState<Trail>(FIRST_PAGE)
-  const heading = useRef<HTMLHeadingElement>(null)
-  const after = positionOf(trail)
-  const page = useLoad(
-    (signal) => {
+  const pages = usePages(
+    (after, signal) => {
       const query = {
         ...(shown !== 'all' && { state: [shown] }),
         ...(after !== undefined && { after }),
@@ -265,18 +262,13 @@ function Attempts({ webhookId }: { webhookId: string }) {
       const params = { path: { id: webhookId }, query }
       return dataOf(client.api.GET('/webhooks/{id}/deliveries', { params, signal }))
     },
-    [webhookId, shown, after],
+    [webhookId, shown],
   )
-
-  function turnTo(next: Trail): void {
-    setTrail(next)
-    heading.current?.focus()
-    announce(`Page ${next.length}`)
-  }
+  const { page } = pages
 
   return (
     <>
-      <h2 tabIndex={-1} ref={heading}>
+      <h2 tabIndex={-1} ref={pages.startRef}>
         Deliveries
       </h2>
       <label>
@@ -285,7 +277,7 @@ function Attempts({ webhookId }: { webhookId: string }) {
           value={shown}
           onChange={(event) => {
             setShown(event.currentTarget.value as Shown)
-            setTrail(FIRST_PAGE)
+            pages.restart()
           }}
         >
           {Object.entries(STATES).map(([value, text]) => (
@@ -326,16 +318,7 @@ function Attempts({ webhookId }: { webhookId: string }) {
           }))}
         />
       )}
-      {page.kind === 'loaded' && (
-        <Pager
-          label="Pages: Deliveries"
-          pageNo={trail.length}
-          next={page.data.next}
-          onBack={() => turnTo(back(trail))}
-          onNext={(next) => turnTo(forward(trail, next))}
-          onReload={page.reload}
-        />
-      )}
+      <Pager label="Pages: Deliveries" pages={pages} />
     </>
   )
 }
