@@ -2,7 +2,7 @@ import { type components, dataOf } from '@ticket-line/client'
 import { useId, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { moment, number } from '../format.js'
-import { Failure, Field } from '../ui/index.js'
+import { Field, Loaded } from '../ui/index.js'
 import { Pager } from './pager.js'
 import { fragmentOf } from './routes.js'
 import { type SaleState, STATE_LABELS } from './sale-text.js'
@@ -50,21 +50,22 @@ export function EventList() {
         }}
       />
       <section aria-label="Events" tabIndex={-1} ref={pages.startRef}>
-        {page.kind === 'loading' && <p aria-busy="true">Loading your events…</p>}
-        {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
-        {page.kind === 'loaded' && page.data.events.length === 0 && (
-          <NoEvents isSearch={name !== '' || state !== '' || pageNo > 1} />
-        )}
-        {page.kind === 'loaded' && page.data.events.length > 0 && (
-          <>
-            <Table
-              caption="Your events"
-              headings={['Event', 'Starts', 'State', 'Tickets left', 'Waiting']}
-              rows={page.data.events.map(rowOf)}
-            />
-            <Pager label="Pages of events" pages={pages} />
-          </>
-        )}
+        <Loaded of={page} what="your events">
+          {({ events }) =>
+            events.length === 0 ? (
+              <NoEvents isSearch={name !== '' || state !== '' || pageNo > 1} />
+            ) : (
+              <>
+                <Table
+                  caption="Your events"
+                  headings={['Event', 'Starts', 'State', 'Tickets left', 'Waiting']}
+                  rows={events.map(rowOf)}
+                />
+                <Pager label="Pages of events" pages={pages} />
+              </>
+            )
+          }
+        </Loaded>
       </section>
     </>
   )

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { serverClock } from '../clock.js'
 import { withSession } from '../session/index.js'
-import { Failure } from '../ui/index.js'
+import { Loaded } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
 import { CancelEvent } from './cancel/index.js'
 import { Changes } from './changes/index.js'
@@ -84,24 +84,26 @@ export function EventPage({
       <h2 id={VIEW_HEADING} tabIndex={-1}>
         {EVENT_TITLES[isStaff ? view : 'overview']}
       </h2>
-      {props === undefined && load.kind === 'loading' && <p aria-busy="true">Loading the event…</p>}
-      {props === undefined && load.kind === 'failed' && (
-        <Failure error={load.error} retry={load.reload} />
-      )}
-      {props !== undefined && !isStaff && (
-        <p class="notice">
-          You are not staff of this event, so you can only see what everybody sees.
-        </p>
-      )}
-      {props !== undefined && (
-        <View
-          {...props}
-          key={view}
-          view={isStaff ? view : 'overview'}
-          draft={draft}
-          onDraft={setDraft}
-        />
-      )}
+      <Loaded of={load} what="the event">
+        {() =>
+          props !== undefined && (
+            <>
+              {!isStaff && (
+                <p class="notice">
+                  You are not staff of this event, so you can only see what everybody sees.
+                </p>
+              )}
+              <View
+                {...props}
+                key={view}
+                view={isStaff ? view : 'overview'}
+                draft={draft}
+                onDraft={setDraft}
+              />
+            </>
+          )
+        }
+      </Loaded>
     </>
   )
 }

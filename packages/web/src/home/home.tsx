@@ -2,7 +2,7 @@ import { dataOf } from '@ticket-line/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { format, plural } from '../format.js'
-import { announce, Failure, Field, Page } from '../ui/index.js'
+import { announce, Failure, Field, Loaded, Page } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { useLoad } from '../use-load.js'
 import { type ListedEvent, summaryOf } from './event-summary.js'
@@ -84,16 +84,19 @@ function EventsOnSale() {
     <section aria-labelledby="on-sale">
       <h2 id="on-sale">Events on sale</h2>
       {isLong.current && <Search onSearch={setQuery} />}
-      {first.kind === 'loading' && <p aria-busy="true">Loading the events…</p>}
-      {first.kind === 'failed' && <Failure error={first.error} retry={first.reload} />}
-      {first.kind === 'loaded' && events.length === 0 && (
-        <p>{isSearched ? 'No event begins with these letters.' : 'No event is on sale.'}</p>
-      )}
-      <ul class="cards">
-        {events.map((event) => (
-          <EventCard key={event.eventId} event={event} />
-        ))}
-      </ul>
+      <Loaded of={first} what="the events">
+        {() =>
+          events.length === 0 ? (
+            <p>{isSearched ? 'No event begins with these letters.' : 'No event is on sale.'}</p>
+          ) : (
+            <ul class="cards">
+              {events.map((event) => (
+                <EventCard key={event.eventId} event={event} />
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
       {next !== undefined && (
         <button
           type="button"

@@ -1,7 +1,7 @@
 import { type Change, type ChangeType, dataOf, NoAnswerError } from '@ticket-line/client'
 import { useRef, useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce, Failure } from '../../ui/index.js'
+import { announce, Loaded } from '../../ui/index.js'
 import { useLoad } from '../../use-load.js'
 import { Table } from '../table.js'
 import { CHANGE_NAMES, CHANGE_TYPES } from './change-names.js'
@@ -44,40 +44,40 @@ export function Changes({ eventId }: { eventId: number }) {
           ))}
         </select>
       </label>
-      {part.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {part.kind === 'failed' && <Failure error={part.error} retry={part.reload} />}
-      {part.kind === 'loaded' && (
-        <>
-          <p role="status">{rangeText(part.data)}</p>
-          {part.data.changes.length > 0 && (
-            <Table
-              caption="Changes, the latest first"
-              headings={['Number', 'Time', 'What happened', 'Name']}
-              wide={2}
-              rows={part.data.changes.map((change) => ({
-                key: change.no,
-                cells: cellsOf(change),
-              }))}
-            />
-          )}
-          <nav class="pager" aria-label="Parts of the change log">
-            <button type="button" class="secondary" onClick={() => turnTo(undefined)}>
-              {to === undefined ? 'Reload' : 'Latest'}
-            </button>
-            {part.data.hasOlder && (
-              <button
-                type="button"
-                onClick={() => {
-                  turnTo(part.data.window.after)
-                  announce('Older changes')
-                }}
-              >
-                Older
-              </button>
+      <Loaded of={part}>
+        {(shown) => (
+          <>
+            <p role="status">{rangeText(shown)}</p>
+            {shown.changes.length > 0 && (
+              <Table
+                caption="Changes, the latest first"
+                headings={['Number', 'Time', 'What happened', 'Name']}
+                wide={2}
+                rows={shown.changes.map((change) => ({
+                  key: change.no,
+                  cells: cellsOf(change),
+                }))}
+              />
             )}
-          </nav>
-        </>
-      )}
+            <nav class="pager" aria-label="Parts of the change log">
+              <button type="button" class="secondary" onClick={() => turnTo(undefined)}>
+                {to === undefined ? 'Reload' : 'Latest'}
+              </button>
+              {shown.hasOlder && (
+                <button
+                  type="button"
+                  onClick={() => {
+                    turnTo(shown.window.after)
+                    announce('Older changes')
+                  }}
+                >
+                  Older
+                </button>
+              )}
+            </nav>
+          </>
+        )}
+      </Loaded>
     </section>
   )
 }

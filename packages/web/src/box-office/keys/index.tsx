@@ -2,7 +2,7 @@ import { type components, dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { serverClock } from '../../clock.js'
-import { Failure, Field } from '../../ui/index.js'
+import { Failure, Field, Loaded } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { CheckList } from '../check-list.js'
@@ -47,21 +47,25 @@ export function ApiKeys() {
         </Secret>
       )}
       <Notice done={done} />
-      {keys.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {keys.kind === 'failed' && <Failure error={keys.error} retry={keys.reload} />}
-      {keys.kind === 'loaded' && keys.data.length === 0 && <p>You have no API key.</p>}
-      {keys.kind === 'loaded' &&
-        keys.data.map((key) => (
-          <KeyCard
-            key={key.id}
-            apiKey={key}
-            onRotated={(rotated) => show(`The new API key “${key.name}”`, rotated)}
-            onDeleted={() => {
-              setDone({ text: `The API key “${key.name}” is deleted.` })
-              keys.reload()
-            }}
-          />
-        ))}
+      <Loaded of={keys}>
+        {(present) =>
+          present.length === 0 ? (
+            <p>You have no API key.</p>
+          ) : (
+            present.map((key) => (
+              <KeyCard
+                key={key.id}
+                apiKey={key}
+                onRotated={(rotated) => show(`The new API key “${key.name}”`, rotated)}
+                onDeleted={() => {
+                  setDone({ text: `The API key “${key.name}” is deleted.` })
+                  keys.reload()
+                }}
+              />
+            ))
+          )
+        }
+      </Loaded>
       <NewKey onCreated={(created) => show(`The API key “${created.name}”`, created)} />
     </>
   )

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useRef, useState } from 'preact/hooks'
-import { Failure, Field } from '../../ui/index.js'
+import { Field, Loaded } from '../../ui/index.js'
 import { type Done, Notice } from '../notice.js'
 import { Pager } from '../pager.js'
 import { Table } from '../table.js'
@@ -53,17 +53,15 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
           pages.focusStart()
         }}
       />
-      {page.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
-      {page.kind === 'loaded' && (
-        <>
-          {page.data.rows.length === 0 ? (
+      <Loaded of={page}>
+        {({ rows }) =>
+          rows.length === 0 ? (
             <p role="status">{emptyText(props, userId, pageNo)}</p>
           ) : (
             <Table
               caption={title}
               headings={['Name', ...headings, 'Actions']}
-              rows={page.data.rows.map((row) => ({
+              rows={rows.map((row) => ({
                 key: row.userId,
                 cells: [
                   <bdi>{row.userId}</bdi>,
@@ -72,10 +70,10 @@ export function PeopleList<Row extends { userId: string }>(props: PeopleListProp
                 ],
               }))}
             />
-          )}
-          <Pager label={`Pages: ${title}`} pages={pages} onTurn={() => setDone(undefined)} />
-        </>
-      )}
+          )
+        }
+      </Loaded>
+      <Pager label={`Pages: ${title}`} pages={pages} onTurn={() => setDone(undefined)} />
       <CsvButton
         fileName={`event-${eventId}-${fileName}.csv`}
         isLong={pageNo > 1 || (page.kind === 'loaded' && page.data.next !== null)}

@@ -2,7 +2,7 @@ import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { useSession } from '../../session/index.js'
-import { Failure, Field } from '../../ui/index.js'
+import { Failure, Field, Loaded } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
@@ -43,20 +43,18 @@ export function Staff({ eventId, owner, onOwnerChanged }: StaffProps) {
         }}
       />
       <h3>Organizers</h3>
-      {organizers.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {organizers.kind === 'failed' && (
-        <Failure error={organizers.error} retry={organizers.reload} />
-      )}
-      {organizers.kind === 'loaded' && (
-        <Organizers
-          eventId={eventId}
-          userIds={organizers.data.userIds}
-          onDone={(text) => {
-            setDone({ text })
-            organizers.reload()
-          }}
-        />
-      )}
+      <Loaded of={organizers}>
+        {({ userIds }) => (
+          <Organizers
+            eventId={eventId}
+            userIds={userIds}
+            onDone={(text) => {
+              setDone({ text })
+              organizers.reload()
+            }}
+          />
+        )}
+      </Loaded>
     </>
   )
 }

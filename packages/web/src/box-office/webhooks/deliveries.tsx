@@ -2,7 +2,7 @@ import { type components, dataOf, hasCode } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { moment, number } from '../../format.js'
-import { announce, Failure, Field } from '../../ui/index.js'
+import { announce, Field, Loaded } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { CHANGE_NAMES } from '../changes/change-names.js'
@@ -31,15 +31,12 @@ export function Deliveries({ webhookId }: { webhookId: string }) {
       <p>
         <a href={fragmentOf({ view: 'webhooks' })}>‹ All webhooks</a>
       </p>
-      {webhook.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {webhook.kind === 'failed' && hasCode(webhook.error, 'webhook_not_found') && (
+      {webhook.kind === 'failed' && hasCode(webhook.error, 'webhook_not_found') ? (
         <p>You have no such webhook. It may have been deleted.</p>
-      )}
-      {webhook.kind === 'failed' && !hasCode(webhook.error, 'webhook_not_found') && (
-        <Failure error={webhook.error} retry={webhook.reload} />
-      )}
-      {webhook.kind === 'loaded' && (
-        <OneWebhook key={webhookId} webhook={webhook.data} onChanged={webhook.reload} />
+      ) : (
+        <Loaded of={webhook}>
+          {(loaded) => <OneWebhook key={webhookId} webhook={loaded} onChanged={webhook.reload} />}
+        </Loaded>
       )}
     </>
   )
@@ -287,37 +284,38 @@ function Attempts({ webhookId }: { webhookId: string }) {
           ))}
         </select>
       </label>
-      {page.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {page.kind === 'failed' && <Failure error={page.error} retry={page.reload} />}
-      {page.kind === 'loaded' && page.data.deliveries.length === 0 && (
-        <p role="status">
-          {shown === 'all'
-            ? 'Nothing was sent in the last 30 days.'
-            : 'There are no such deliveries in the last 30 days.'}
-        </p>
-      )}
-      {page.kind === 'loaded' && page.data.deliveries.length > 0 && (
-        <Table
-          caption="Deliveries, the latest first"
-          headings={['Time', 'Contents', 'Result']}
-          wide={2}
-          rows={page.data.deliveries.map((delivery, index) => ({
-            key: index,
-            cells: [
-              moment(delivery.at),
-              contentsOf(delivery),
-              <>
-                {resultOf(delivery)}
-                <br />
-                <small>
-                  Attempt {number(delivery.attempt)}, {number(delivery.tookMs)} ms,{' '}
-                  {delivery.messageId}
-                </small>
-              </>,
-            ],
-          }))}
-        />
-      )}
+      <Loaded of={page}>
+        {({ deliveries }) =>
+          deliveries.length === 0 ? (
+            <p role="status">
+              {shown === 'all'
+                ? 'Nothing was sent in the last 30 days.'
+                : 'There are no such deliveries in the last 30 days.'}
+            </p>
+          ) : (
+            <Table
+              caption="Deliveries, the latest first"
+              headings={['Time', 'Contents', 'Result']}
+              wide={2}
+              rows={deliveries.map((delivery, index) => ({
+                key: index,
+                cells: [
+                  moment(delivery.at),
+                  contentsOf(delivery),
+                  <>
+                    {resultOf(delivery)}
+                    <br />
+                    <small>
+                      Attempt {number(delivery.attempt)}, {number(delivery.tookMs)} ms,{' '}
+                      {delivery.messageId}
+                    </small>
+                  </>,
+                ],
+              }))}
+            />
+          )
+        }
+      </Loaded>
       <Pager label="Pages: Deliveries" pages={pages} />
     </>
   )

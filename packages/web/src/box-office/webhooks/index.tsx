@@ -1,7 +1,7 @@
 import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { Failure } from '../../ui/index.js'
+import { Loaded } from '../../ui/index.js'
 import { useLoad } from '../../use-load.js'
 import { eventsText } from '../keys/texts.js'
 import { fragmentOf } from '../routes.js'
@@ -31,23 +31,26 @@ export function Webhooks() {
           Your program checks with it that messages come from here.
         </Secret>
       )}
-      {webhooks.kind === 'loading' && <p aria-busy="true">Loading…</p>}
-      {webhooks.kind === 'failed' && <Failure error={webhooks.error} retry={webhooks.reload} />}
-      {webhooks.kind === 'loaded' && webhooks.data.length === 0 && <p>You have no webhook.</p>}
-      {webhooks.kind === 'loaded' && (
-        <ul>
-          {webhooks.data.map((webhook) => (
-            <li key={webhook.id}>
-              <a href={fragmentOf({ view: 'deliveries', webhookId: webhook.id })}>
-                {webhook.description ?? webhook.url}
-              </a>
-              <br />
-              {webhook.description !== null && <>{webhook.url}. </>}
-              {eventsText(webhook.eventIds)}. {stateOf(webhook)}
-            </li>
-          ))}
-        </ul>
-      )}
+      <Loaded of={webhooks}>
+        {(present) =>
+          present.length === 0 ? (
+            <p>You have no webhook.</p>
+          ) : (
+            <ul>
+              {present.map((webhook) => (
+                <li key={webhook.id}>
+                  <a href={fragmentOf({ view: 'deliveries', webhookId: webhook.id })}>
+                    {webhook.description ?? webhook.url}
+                  </a>
+                  <br />
+                  {webhook.description !== null && <>{webhook.url}. </>}
+                  {eventsText(webhook.eventIds)}. {stateOf(webhook)}
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
       <details>
         <summary>Make a new webhook</summary>
         <WebhookForm
