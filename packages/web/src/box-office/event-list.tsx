@@ -2,7 +2,7 @@ import { type components, dataOf } from '@ticket-line/client'
 import { useId, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { moment, number } from '../format.js'
-import { Field, Loaded } from '../ui/index.js'
+import { Field, Loaded, submitTo } from '../ui/index.js'
 import { Pager } from './pager.js'
 import { fragmentOf } from './routes.js'
 import { type SaleState, STATE_LABELS } from './sale-text.js'
@@ -76,14 +76,13 @@ function SearchForm({ onSearch }: { onSearch: (search: Search) => void }) {
   return (
     <search>
       <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          const data = new FormData(event.currentTarget)
+        onSubmit={submitTo((form) => {
+          const data = new FormData(form)
           onSearch({
             name: String(data.get('name')).trim(),
             state: String(data.get('state')) as Search['state'],
           })
-        }}
+        })}
       >
         <Field label="The name begins with" name="name" type="search" maxLength={200} />
         <div class="field">

@@ -2,7 +2,7 @@ import { dataOf } from '@ticket-line/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../api.js'
 import { format, plural } from '../format.js'
-import { announce, Failure, Field, Loaded, Page } from '../ui/index.js'
+import { announce, Failure, Field, Loaded, Page, submitTo } from '../ui/index.js'
 import { useAction } from '../use-action.js'
 import { useLoad } from '../use-load.js'
 import { type ListedEvent, summaryOf } from './event-summary.js'
@@ -128,10 +128,9 @@ function Search({ onSearch }: { onSearch: (text: string) => void }) {
   return (
     <search>
       <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          onSearch(String(new FormData(event.currentTarget).get('q')).trim())
-        }}
+        onSubmit={submitTo((form) => {
+          onSearch(String(new FormData(form).get('q')).trim())
+        })}
       >
         <Field label="Find an event by the beginning of its name" name="q" type="search" />
         <button type="submit" class="secondary">

@@ -4,6 +4,7 @@ import { type SessionState, useSession } from '../session/index.js'
 import { useAction } from '../use-action.js'
 import { Failure } from './failure.js'
 import { Field } from './field.js'
+import { submitTo } from './submit.js'
 
 export interface SignInProps {
   /** Why to sign in, for example `Sign in to book a ticket.` */
@@ -68,12 +69,7 @@ function PasswordForm({ mode, onMode }: PasswordFormProps) {
     }
   })
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        void action.run(event.currentTarget)
-      }}
-    >
+    <form onSubmit={submitTo(action.run)}>
       <Field
         label="Name"
         name="userId"
@@ -121,12 +117,7 @@ function TokenForm() {
     await signInWithToken(token)
   })
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        void action.run(event.currentTarget)
-      }}
-    >
+    <form onSubmit={submitTo(action.run)}>
       <p>
         This installation has no accounts of its own. Get an access token from your identity
         provider, and paste it here. It is kept until you close this page.

@@ -2,7 +2,7 @@ import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { plural } from '../../format.js'
-import { announce, Failure, Field } from '../../ui/index.js'
+import { announce, Failure, Field, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { focusView } from '../focus.js'
@@ -81,12 +81,7 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
           Count again
         </button>
       </p>
-      <form
-        onSubmit={(submit) => {
-          submit.preventDefault()
-          void cancel.run()
-        }}
-      >
+      <form onSubmit={submitTo(() => cancel.run())}>
         <Field
           label="Reason (optional)"
           name="reason"

@@ -2,7 +2,7 @@ import { type components, dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { serverClock } from '../../clock.js'
-import { Failure, Field, Loaded } from '../../ui/index.js'
+import { Failure, Field, Loaded, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { CheckList } from '../check-list.js'
@@ -153,12 +153,7 @@ function NewKey({ onCreated }: { onCreated: (key: CreatedApiKey) => void }) {
   return (
     <details>
       <summary>Make a new key</summary>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void run(event.currentTarget)
-        }}
-      >
+      <form onSubmit={submitTo(run)}>
         <Field label="Name of the key" name="name" maxLength={100} autocomplete="off" required />
         <CheckList legend="What the key may do" name="scopes" options={SCOPE_NAMES} />
         <Problem text={problemOf('scopes')} />

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce, Field } from '../../ui/index.js'
+import { announce, Field, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { Refusal } from './actions.js'
 import { grantedText, refusalText } from './texts.js'
@@ -36,12 +36,7 @@ export function Grant({ eventId, onGrown }: GrantProps) {
         is not open. If a ticket is held for the person, it becomes the booking.
       </p>
       {done !== '' && <p class="notice">{done}</p>}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void run(event.currentTarget)
-        }}
-      >
+      <form onSubmit={submitTo(run)}>
         <Field
           label="Name"
           hint="Check the spelling. Any name can have a ticket, even one that has never signed in."

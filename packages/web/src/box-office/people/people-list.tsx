@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useRef, useState } from 'preact/hooks'
-import { Field, Loaded } from '../../ui/index.js'
+import { Field, Loaded, submitTo } from '../../ui/index.js'
 import { type Done, Notice } from '../notice.js'
 import { Pager } from '../pager.js'
 import { Table } from '../table.js'
@@ -106,10 +106,9 @@ function Search({ onFind }: { onFind: (userId: string | undefined) => void }) {
     <search>
       <form
         ref={form}
-        onSubmit={(event) => {
-          event.preventDefault()
-          find(String(new FormData(event.currentTarget).get('userId')))
-        }}
+        onSubmit={submitTo((form) => {
+          find(String(new FormData(form).get('userId')))
+        })}
       >
         <Field
           label="Find a person by the exact name"

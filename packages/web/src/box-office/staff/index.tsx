@@ -2,7 +2,7 @@ import { dataOf } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { useSession } from '../../session/index.js'
-import { Failure, Field, Loaded } from '../../ui/index.js'
+import { Failure, Field, Loaded, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { ConfirmDialog } from '../confirm-dialog.js'
@@ -112,12 +112,7 @@ function Organizers({ eventId, userIds, onDone }: OrganizersProps) {
         </ConfirmDialog>
       )}
       {userIds.length < MAX_ORGANIZERS && (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault()
-            void add.run(event.currentTarget)
-          }}
-        >
+        <form onSubmit={submitTo(add.run)}>
           <Field
             label="Name of a new organizer"
             name="userId"
@@ -151,10 +146,9 @@ function Owner({ eventId, owner, onDone }: OwnerProps) {
       <p>{owner ? <bdi>{owner}</bdi> : 'This event has no owner.'}</p>
       {(isAdmin || isOwner) && (
         <form
-          onSubmit={(event) => {
-            event.preventDefault()
-            setNewOwner(String(new FormData(event.currentTarget).get('userId')))
-          }}
+          onSubmit={submitTo((form) => {
+            setNewOwner(String(new FormData(form).get('userId')))
+          })}
         >
           <Field
             label="Name of a new owner"

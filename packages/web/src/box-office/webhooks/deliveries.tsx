@@ -2,7 +2,7 @@ import { type components, dataOf, hasCode } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { moment, number } from '../../format.js'
-import { announce, Field, Loaded } from '../../ui/index.js'
+import { announce, Field, Loaded, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
 import { CHANGE_NAMES } from '../changes/change-names.js'
@@ -210,12 +210,7 @@ function Replay({ webhook: { id, eventIds }, onDone }: ReplayProps) {
   return (
     <details>
       <summary>Send changes again</summary>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void run(event.currentTarget)
-        }}
-      >
+      <form onSubmit={submitTo(run)}>
         <p>
           If your program has lost messages, this sends them again, up to {number(MAX_REPLAYED)} at
           a time. The numbers of changes are in the change log of the event.

@@ -1,6 +1,6 @@
 import { type components, hasCode } from '@ticket-line/client'
 import { useState } from 'preact/hooks'
-import { Failure, Field } from '../../ui/index.js'
+import { Failure, Field, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { CHANGE_NAMES } from '../changes/change-names.js'
 import { CheckList } from '../check-list.js'
@@ -26,12 +26,7 @@ export function WebhookForm({ webhook, submitLabel, onSubmit }: WebhookFormProps
     if (webhook === undefined) form.reset()
   })
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        void run(event.currentTarget)
-      }}
-    >
+    <form onSubmit={submitTo(run)}>
       <Field
         label="Address"
         hint="Changes are sent to this https address, which must be reachable from the internet."
