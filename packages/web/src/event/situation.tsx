@@ -1,7 +1,7 @@
 import type { RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { runAt, serverClock } from '../clock.js'
-import { announce, Countdown, Dialog } from '../ui/index.js'
+import { announce, ConfirmDialog, Countdown } from '../ui/index.js'
 import type { Button, ButtonAction, EventView } from './view.js'
 
 /** Least time between two announcements of a position, ms. */
@@ -74,17 +74,15 @@ export function SituationView({ view, onAct }: SituationViewProps) {
         </div>
       )}
       {asking?.question !== undefined && (
-        <Dialog title={asking.question.title} onClose={() => setAsked(undefined)}>
+        <ConfirmDialog
+          title={asking.question.title}
+          confirmLabel={asking.question.yes}
+          keepLabel={asking.question.no}
+          onClose={() => setAsked(undefined)}
+          onConfirm={() => act(asking.does)}
+        >
           <p>{asking.question.text}</p>
-          <footer class="actions">
-            <button type="button" class="secondary" onClick={() => setAsked(undefined)}>
-              {asking.question.no}
-            </button>
-            <button type="button" onClick={() => act(asking.does)}>
-              {asking.question.yes}
-            </button>
-          </footer>
-        </Dialog>
+        </ConfirmDialog>
       )}
     </section>
   )

@@ -30,3 +30,13 @@ export function Failure({ error, retry }: FailureProps) {
     </div>
   )
 }
+
+/**
+ * Says why an action was refused.
+ *
+ * @param text undefined if the usual words for the error fit
+ */
+export function Refusal({ error, text }: { error: unknown; text: string | undefined }) {
+  if (error === undefined) return null
+  return text === undefined ? <Failure error={error} /> : <p role="alert">{text}</p>
+}

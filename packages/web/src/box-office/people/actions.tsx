@@ -1,9 +1,8 @@
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { moment } from '../../format.js'
-import { Failure } from '../../ui/index.js'
+import { ConfirmDialog, Refusal } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
-import { ConfirmDialog } from '../confirm-dialog.js'
 import { grantedText, refusalText, removedText, type StaffAction } from './texts.js'
 
 /** Whose claim an action is about. */
@@ -109,10 +108,4 @@ function ActionButton({
 /** Users of screen readers hear whose button it is, because each row has the same ones. */
 function Whose({ userId }: { userId: string }) {
   return <span class="visually-hidden"> {userId}</span>
-}
-
-/** Why an action was refused. @param text undefined if the usual words for the error fit */
-export function Refusal({ error, text }: { error: unknown; text: string | undefined }) {
-  if (error === undefined) return null
-  return text === undefined ? <Failure error={error} /> : <p role="alert">{text}</p>
 }

@@ -1,8 +1,7 @@
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce, Field, submitTo } from '../../ui/index.js'
+import { announce, Field, Refusal, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
-import { Refusal } from './actions.js'
 import { grantedText, refusalText } from './texts.js'
 
 export interface GrantProps {

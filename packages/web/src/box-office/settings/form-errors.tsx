@@ -1,6 +1,6 @@
 import { hasCode } from '@ticket-line/client'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { Failure } from '../../ui/index.js'
+import { Failure, submitTo } from '../../ui/index.js'
 import type { Action } from '../../use-action.js'
 import { type EventForm, type FormErrors, fieldErrorsOf, problemsOf } from './event-form.js'
 
@@ -25,12 +25,11 @@ export function useFormErrors(form: EventForm, action: Action<[]>, base?: EventF
   return {
     ref,
     errors,
-    onSubmit(event: Event) {
-      event.preventDefault()
+    onSubmit: submitTo(() => {
       setChecked(true)
       if (problems.size > 0) setRefusals((count) => count + 1)
       else void action.run()
-    },
+    }),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
-import { Dialog, Failure } from '../ui/index.js'
 import { useAction } from '../use-action.js'
+import { Dialog } from './dialog.js'
+import { Refusal } from './failure.js'
 
 export interface ConfirmDialogProps {
   title: string
@@ -10,8 +11,8 @@ export interface ConfirmDialogProps {
   /** Whether it removes something permanently. */
   isDestructive?: boolean
   keepLabel: string
-  /** If it throws, the dialog stays open and says why. */
-  onConfirm: () => Promise<void>
+  /** Called when the user confirms. If it throws, the dialog stays open and says why. */
+  onConfirm: () => unknown
   onClose: () => void
   /** Words for a refusal; undefined if the usual words for the error fit. */
   explain?: (error: unknown) => string | undefined
@@ -21,14 +22,12 @@ export interface ConfirmDialogProps {
 export function ConfirmDialog(props: ConfirmDialogProps) {
   const { title, children, confirmLabel, isDestructive, keepLabel, onConfirm, onClose, explain } =
     props
-  const { run, isRunning, error } = useAction(onConfirm)
-  const refusal = explain?.(error)
+  const { run, isRunning, error } = useAction(async () => onConfirm())
   return (
     <Dialog title={title} onClose={onClose}>
       {children}
-      {refusal !== undefined && <p role="alert">{refusal}</p>}
-      {refusal === undefined && error !== undefined && <Failure error={error} />}
-      <footer>
+      <Refusal error={error} text={explain?.(error)} />
+      <footer class="actions">
         <button type="button" class="secondary" onClick={onClose}>
           {keepLabel}
         </button>
