@@ -143,5 +143,7 @@ describePages('the page of an event', (site) => {
     await see(await site().visit(`/e/${eventId}`), /The sale has ended/)
     await see(await site().visit('/e/404404'), /no such event/)
     await see(await site().visit('/e/nonsense'), /no such event/)
+    // The API answers 404 to an id with a leading zero.
+    await see(await site().visit(`/e/0${eventId}`), /no such event/)
   })
 })

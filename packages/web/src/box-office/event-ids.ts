@@ -1,3 +1,5 @@
+import { isEventId } from '../event-id.js'
+
 /** What a person typed into a field for the ids of events. */
 export type EventIds =
   /** Nothing, which means all events. */
@@ -13,9 +15,4 @@ export function parseEventIds(text: string): EventIds {
   if (invalid !== undefined) return { kind: 'invalid', part: invalid }
   if (parts.length === 0) return { kind: 'all' }
   return { kind: 'some', eventIds: [...new Set(parts.map(Number))] }
-}
-
-/** Whether a text is the id of an event, without leading zeros. */
-export function isEventId(text: string): boolean {
-  return /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text))
 }

@@ -1,4 +1,4 @@
-import { isEventId } from './event-ids.js'
+import { isEventId } from '../event-id.js'
 
 /** The views of one event, in the order of their tabs. The names are in the address. */
 export const EVENT_VIEWS = [

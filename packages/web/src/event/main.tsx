@@ -1,16 +1,15 @@
 import { render } from 'preact'
+import { isEventId } from '../event-id.js'
 import { Page } from '../ui/index.js'
 import { EventPage } from './event-page.js'
 import { SituationView } from './situation.js'
 import { UNKNOWN } from './view.js'
 
-const [, path = ''] = /^\/e\/(\d+)$/.exec(location.pathname) ?? []
-const eventId = Number(path)
-const isValid = Number.isSafeInteger(eventId) && eventId > 0
+const id = location.pathname.replace(/^\/e\//, '')
 
 render(
-  isValid ? (
-    <EventPage eventId={eventId} />
+  isEventId(id) ? (
+    <EventPage eventId={Number(id)} />
   ) : (
     <Page title="Tickets">
       <SituationView view={UNKNOWN} onAct={() => undefined} />
