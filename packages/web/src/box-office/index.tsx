@@ -19,15 +19,11 @@ export function BoxOffice() {
   const heading = viewer === undefined ? 'Box office' : headingOf(route, named)
   const title = 'eventId' in route ? `${EVENT_TITLES[route.view]} – ${heading}` : heading
   useEffect(() => {
-    // `Page` names the tab of the browser after the heading. Its effect runs before this one.
-    document.title = `${title} – Ticket Line`
-  }, [title, heading])
-  useEffect(() => {
     // The sign-in has replaced the view, or the view the sign-in.
     if (viewer !== undefined) focusHeading()
   }, [viewer, session.kind])
   return (
-    <Page title={heading}>
+    <Page title={heading} tabTitle={`${title} – Ticket Line`}>
       {!('eventId' in route) && <Menu route={route} />}
       <SignIn reason="Sign in to create events and to watch and change their sale." />
       {!isOrganizer && <NotAnOrganizer />}

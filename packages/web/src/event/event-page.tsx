@@ -37,11 +37,6 @@ export function EventPage({ eventId }: { eventId: number }) {
   const view = viewOf(facts, format)
   const event = loaded.kind === 'loaded' ? loaded.event : undefined
   const name = event?.name ?? `Event ${eventId}`
-  const tabTitle = tabTitleOf(view, name)
-  // `Page` sets the name alone, and its effect runs before this one.
-  useEffect(() => {
-    document.title = tabTitle
-  }, [tabTitle, name])
 
   function act(action: ButtonAction): void {
     if (action === 'repeat') visit.repeat()
@@ -49,7 +44,7 @@ export function EventPage({ eventId }: { eventId: number }) {
   }
 
   return (
-    <Page title={name}>
+    <Page title={name} tabTitle={tabTitleOf(view, name)}>
       {event !== undefined && <EventDetails event={event} />}
       {view.tickets !== undefined && <TicketBar tickets={view.tickets} />}
       {view.connection !== undefined && <ConnectionNote text={view.connection} />}

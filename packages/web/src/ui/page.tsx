@@ -6,8 +6,10 @@ import { Announce } from './announce.js'
 import { Failure } from './failure.js'
 
 export interface PageProps {
-  /** The only `h1` of the page, and the title of its tab. */
+  /** The only `h1` of the page. */
   title: string
+  /** Title of the tab; default: the heading and the name of the site. */
+  tabTitle?: string
   children: ComponentChildren
 }
 
@@ -17,11 +19,15 @@ const SITE = 'Ticket Line'
  * The frame of every page: header with the links and the sign-in, heading, footer and live region.
  * It replaces the static header of the HTML file.
  */
-export function Page({ title, children }: PageProps) {
+export function Page({
+  title,
+  tabTitle = title === SITE ? SITE : `${title} – ${SITE}`,
+  children,
+}: PageProps) {
   const main = useRef<HTMLElement>(null)
   useEffect(() => {
-    document.title = title === SITE ? SITE : `${title} – ${SITE}`
-  }, [title])
+    document.title = tabTitle
+  }, [tabTitle])
   return (
     <>
       <header class="container">
