@@ -10,3 +10,8 @@ export const client = createTicketLine({
   token: presentToken,
   giveUpAfterMs: GIVE_UP_AFTER_MS,
 })
+
+/** A new idempotency key. `crypto.randomUUID` does not exist on pages of plain HTTP. */
+export function newIdempotencyKey(): string {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-')
+}

@@ -1,6 +1,6 @@
 import { type AnyDecision, hasCode } from '@ticket-line/client'
 import { useEffect, useReducer, useRef } from 'preact/hooks'
-import { client } from '../api.js'
+import { client, newIdempotencyKey } from '../api.js'
 import { serverClock } from '../clock.js'
 import { useSession, withSession } from '../session/index.js'
 import type { Live } from '../use-live.js'
@@ -89,7 +89,7 @@ export function useVisit(eventId: number, live: Live): CurrentVisit {
       if (userId === undefined || isUndecided(visit.command)) return
       const { now, ended } = visit.claims
       const bookingId = action === 'book' ? null : (now?.bookingId ?? ended?.bookingId ?? null)
-      const key = crypto.getRandomValues(new Uint32Array(4)).join('-')
+      const key = newIdempotencyKey()
       const askedAtMs = Date.now()
       void run({ action, eventId, userId, key, bookingId, jobId: null, askedAtMs })
     },

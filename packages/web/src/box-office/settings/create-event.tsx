@@ -1,5 +1,5 @@
 import { useRef, useState } from 'preact/hooks'
-import { client } from '../../api.js'
+import { client, newIdempotencyKey } from '../../api.js'
 import { announce } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { fragmentOf } from '../routes.js'
@@ -59,11 +59,7 @@ function useKey(): (body: NewEvent) => string {
   const sent = useRef({ body: '', key: '' })
   return (body) => {
     const text = JSON.stringify(body)
-    if (sent.current.body !== text) {
-      // `crypto.randomUUID` does not exist on pages that were loaded over plain HTTP.
-      const key = [...crypto.getRandomValues(new Uint32Array(4))].join('-')
-      sent.current = { body: text, key }
-    }
+    if (sent.current.body !== text) sent.current = { body: text, key: newIdempotencyKey() }
     return sent.current.key
   }
 }
