@@ -1,3 +1,4 @@
+import { SENTENCES } from '../ui/failures.js'
 import type { Claims } from './claims.js'
 import { type CommandState, isRepeatable } from './commands.js'
 import { latestOf } from './sale.js'
@@ -74,7 +75,7 @@ const REFUSALS: Partial<Record<FailedCommand['failure']['code'], Refusal>> = {
     kinds: ['full_list'],
   },
   hold_expired: {
-    text: 'You were too late. No ticket was free any more.',
+    text: SENTENCES.hold_expired,
     kinds: ['expired'],
   },
   booking_not_found: { text: 'There was nothing to change any more.' },
@@ -89,11 +90,9 @@ function failureText({ words, nowMs }: Known, { failure }: FailedCommand): strin
       : 'Please try again.'
   switch (code) {
     case 'rate_limited':
-      return `You have sent too many requests. ${again}`
     case 'busy':
-      return `Too many people are here at the moment. Nothing was changed. ${again}`
     case 'unavailable':
-      return `The service does not work at the moment. Nothing was changed. ${again}`
+      return `${SENTENCES[code]} ${again}`
     case 'unauthorized':
       return `Your sign-in ended before your request arrived. ${again}`
     case 'no_answer':

@@ -511,7 +511,7 @@ describe('a command', () => {
       claims: { ...having({}), ended },
       event: { availableTickets: 0 },
     })
-    expect(view.notice?.text).toBe('You were too late. No ticket was free any more.')
+    expect(view.notice?.text).toBe('You were too late. No ticket is free any more.')
     expect(labels(view)).toEqual(['Join the waiting list'])
   })
 
@@ -541,7 +541,7 @@ describe('a command', () => {
     const busy = failed('busy', { retryAtMs: NOW_MS + 60_000 })
     const view = show({ command: busy })
     expect(view.notice?.text).toBe(
-      'Too many people are here at the moment. Nothing was changed. Try again at 6:01 PM.',
+      'The service is very busy. Nothing has changed. Try again at 6:01 PM.',
     )
     expect(view.buttons).toMatchObject([{ does: 'repeat', isDisabled: true }])
     const later = show({ command: busy, nowMs: NOW_MS + 60_000 })

@@ -35,7 +35,7 @@ describe('an error', () => {
     const limited = errorOf('rate_limited', {}, new Headers({ 'retry-after': '600' }))
     const time = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' })
     expect(explain(limited, failedAtMs).text).toBe(
-      `You have sent too many requests in a short time. It works again at ${time.format(failedAtMs + 600_000)}.`,
+      `You have sent too many requests. Try again at ${time.format(failedAtMs + 600_000)}.`,
     )
     expect(explain(errorOf('rate_limited')).text).toContain('Please wait a few minutes.')
   })

@@ -1,4 +1,4 @@
-import { type ErrorCode, hasCode, NoAnswerError } from '@ticket-line/client'
+import { type ErrorCode, hasCode, NoAnswerError, type TicketLineError } from '@ticket-line/client'
 import { number, until } from '../format.js'
 
 /** What a person reads about an error. */
@@ -13,8 +13,10 @@ export interface Explanation {
 /**
  * Sentences by error code. They tell buyers and organizers what happened and what to do next; the
  * sentences of the API are for developers. Codes without an entry keep the sentence of the API.
+ * `event/notices.ts` and `box-office/people/texts.ts` have other sentences for codes that mean more
+ * after what somebody did.
  */
-const SENTENCES: Partial<Record<ErrorCode, string>> = {
+export const SENTENCES = {
   unauthorized: 'Your sign-in has ended. Please sign in again.',
   invalid_credentials: 'The name or the password is wrong. Please check both.',
   user_exists: 'This name is taken. Please choose another one, or sign in.',
@@ -27,10 +29,10 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   event_in_use:
     'Somebody has had a ticket for this event, so it cannot be deleted. Cancel it instead.',
   already_booked: 'You already have a ticket for this event.',
-  already_held: 'A ticket is already reserved for you.',
+  already_held: 'A ticket is already held for you.',
   already_waiting: 'You are already on the waiting list.',
-  hold_expired: 'The time for this ticket is over, and it went to somebody else.',
-  hold_limit_reached: 'This reservation cannot be extended any further.',
+  hold_expired: 'You were too late. No ticket is free any more.',
+  hold_limit_reached: 'This hold cannot be extended any further.',
   sales_not_open: 'The sale has not begun yet.',
   sales_paused: 'The sale is paused. Please try again later.',
   sales_closed: 'The sale is over.',
@@ -38,21 +40,30 @@ const SENTENCES: Partial<Record<ErrorCode, string>> = {
   sold_out: 'All tickets are gone.',
   waiting_list_full: 'All tickets are gone, and the waiting list is full.',
   capacity_below_committed:
-    'More tickets are booked or reserved than that. Choose a larger number, or let the event shrink as tickets come back.',
+    'More tickets are booked or held than that. Choose a larger number, or let the event shrink as tickets come back.',
   version_mismatch:
     'Somebody else has changed this event since you opened it. Look at the present settings, and try again.',
   last_admin: 'There must be at least one admin.',
   changes_pruned: 'These changes are so old that they were deleted.',
   epoch_changed: 'The history of this event began again. Please load it again.',
   payload_too_large: 'That is too much text.',
-  busy: 'The service is very busy. Nothing has changed. Please try again in a moment.',
-  unavailable: 'The service cannot do this at the moment. Nothing has changed. Please try again.',
+  // These three are followed by when to try again.
+  rate_limited: 'You have sent too many requests.',
+  busy: 'The service is very busy. Nothing has changed.',
+  unavailable: 'The service cannot do this at the moment. Nothing has changed.',
   unknown: 'The service did not say whether this worked. Please load the page again to see.',
   idempotency_key_reused: 'This was sent before with other values. Please load the page again.',
-}
+} as const satisfies Partial<Record<ErrorCode, string>>
 
 /** Codes after which the same call may succeed. */
-const TEMPORARY: ErrorCode[] = ['busy', 'unavailable', 'unknown', 'unexpected_answer', 'rejected']
+const TEMPORARY: ErrorCode[] = [
+  'rate_limited',
+  'busy',
+  'unavailable',
+  'unknown',
+  'unexpected_answer',
+  'rejected',
+]
 
 /**
  * Explains an error.
@@ -60,10 +71,6 @@ const TEMPORARY: ErrorCode[] = ['busy', 'unavailable', 'unknown', 'unexpected_an
  * @param failedAtMs when the call failed. `Retry-After` counts from then
  */
 export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
-  if (hasCode(error, 'rate_limited')) {
-    const text = `You have sent too many requests in a short time. ${againAt(error.retryAfterSeconds, failedAtMs)}`
-    return { text, details: [], mayRetry: true }
-  }
   if (hasCode(error, 'invalid_request')) {
     const { errors = [], message } = error.problem
     return { text: message, details: errors.map(detailOf), mayRetry: false }
@@ -73,7 +80,8 @@ export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
     return { text, details: [], mayRetry: false }
   }
   if (hasCode(error)) {
-    const text = SENTENCES[error.code] ?? error.message
+    const sentences: Partial<Record<ErrorCode, string>> = SENTENCES
+    const text = [sentences[error.code] ?? error.message, ...againOf(error, failedAtMs)].join(' ')
     return { text, details: [], mayRetry: TEMPORARY.includes(error.code) }
   }
   const text =
@@ -83,10 +91,13 @@ export function explain(error: unknown, failedAtMs = Date.now()): Explanation {
   return { text, details: [], mayRetry: true }
 }
 
-function againAt(seconds: number | undefined, failedAtMs: number): string {
-  if (seconds === undefined) return 'Please wait a few minutes.'
-  const atMs = failedAtMs + seconds * 1000
-  return `It works again at ${until(new Date(atMs).toISOString(), failedAtMs)}.`
+/** When to try again, after the sentences that need it. */
+function againOf({ code, retryAfterSeconds }: TicketLineError, failedAtMs: number): string[] {
+  if (code === 'busy' || code === 'unavailable') return ['Please try again in a moment.']
+  if (code !== 'rate_limited') return []
+  if (retryAfterSeconds === undefined) return ['Please wait a few minutes.']
+  const atMs = failedAtMs + retryAfterSeconds * 1000
+  return [`Try again at ${until(new Date(atMs).toISOString(), failedAtMs)}.`]
 }
 
 /** Names the field and its problem, for example `totalTickets must be …`. */
