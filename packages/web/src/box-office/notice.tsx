@@ -7,7 +7,8 @@ export interface Done {
 
 /**
  * Shows what an action has done. It gets the focus, because the button that was clicked is often
- * gone, and so that a screen reader reads it.
+ * gone, and so that a screen reader reads it. If the action has led to another view, or the view
+ * shows its effect, the action calls `announce` instead.
  */
 export function Notice({ done }: { done: Done | undefined }) {
   const notice = useRef<HTMLParagraphElement>(null)

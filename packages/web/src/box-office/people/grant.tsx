@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce, Field, Refusal, submitTo } from '../../ui/index.js'
+import { Field, Refusal, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
+import { type Done, Notice } from '../notice.js'
 import { grantedText, refusalText } from './texts.js'
 
 export interface GrantProps {
@@ -13,20 +14,18 @@ export interface GrantProps {
 /** A form that gives a ticket to a person, ahead of the waiting list. */
 export function Grant({ eventId, onGrown }: GrantProps) {
   const [userId, setUserId] = useState('')
-  const [done, setDone] = useState('')
+  const [done, setDone] = useState<Done>()
   const { run, isRunning, error } = useAction(async (form: HTMLFormElement) => {
     const data = new FormData(form)
     const name = String(data.get('userId'))
     setUserId(name)
-    setDone('')
+    setDone(undefined)
     const raiseCapacity = data.has('raiseCapacity')
-    const text = grantedText(await client.grant(eventId, { userId: name, raiseCapacity }))
-    setDone(text)
-    announce(text)
+    const decision = await client.grant(eventId, { userId: name, raiseCapacity })
+    setDone({ text: grantedText(decision) })
     if (raiseCapacity) onGrown()
     // For the next person.
     form.reset()
-    form.querySelector('input')?.focus()
   })
   return (
     <>
@@ -34,7 +33,7 @@ export function Grant({ eventId, onGrown }: GrantProps) {
         The person gets a booking at once, ahead of the waiting list. This also works while the sale
         is not open. If a ticket is held for the person, it becomes the booking.
       </p>
-      {done !== '' && <p class="notice">{done}</p>}
+      <Notice done={done} />
       <form onSubmit={submitTo(run)}>
         <Field
           label="Name"

@@ -1,8 +1,8 @@
 import { hasCode } from '@ticket-line/client'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
+import { type Done, Notice } from '../notice.js'
 import { capacityNote } from '../sale-text.js'
 import { type EventViewProps, readEvent, type TaggedEvent } from '../tagged-event.js'
 import {
@@ -18,12 +18,10 @@ import { type EventForm, FIELD_LABELS, patchOf } from './event-form.js'
 import { FormFailure, useFormErrors } from './form-errors.js'
 import { visitorTimeZone } from './zoned-time.js'
 
-/** What the last attempt to save has led to. */
+/** What the user's last click has led to. */
 type Result =
   | { kind: 'none' }
-  | { kind: 'saved' }
-  /** The form had no changes. */
-  | { kind: 'unchanged' }
+  | { kind: 'done'; done: Done }
   /** Somebody else saved other settings meanwhile. Nothing of the draft was saved. */
   | { kind: 'overtaken' }
 
@@ -42,7 +40,6 @@ export function Settings({
   const shown = draft ?? startDraft({ event, etag }, zone)
   const { base, form, conflicts } = shown
   const [result, setResult] = useState<Result>({ kind: 'none' })
-  const saveButton = useRef<HTMLButtonElement>(null)
   const isDirty = isChanged(base, form)
   useWarning(isDirty)
 
@@ -51,12 +48,12 @@ export function Settings({
     const patch = patchOf(base, form, zone)
     if (Object.keys(patch).length === 0) {
       onDraft(undefined)
-      return setResult({ kind: 'unchanged' })
+      return finish('There is nothing to save.')
     }
     try {
       onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
       onDraft(undefined)
-      setResult({ kind: 'saved' })
+      finish('The settings are saved.')
     } catch (error) {
       if (!hasCode(error, 'version_mismatch')) throw error
       onDraft(rebaseDraft(shown, await readEvent(event.eventId), zone))
@@ -68,6 +65,9 @@ export function Settings({
     ? save.error.problem.committed
     : undefined
 
+  function finish(text: string): void {
+    setResult({ kind: 'done', done: { text } })
+  }
   function change(part: Partial<EventForm>): void {
     setResult({ kind: 'none' })
     const settled = conflicts.filter(({ field }) => !(field in part))
@@ -75,11 +75,8 @@ export function Settings({
   }
   function undo(): void {
     save.reset()
-    setResult({ kind: 'none' })
     onDraft(undefined)
-    announce('Your changes are undone.')
-    // The button disappears.
-    saveButton.current?.focus()
+    finish('Your changes are undone.')
   }
   const props = { form, errors, onChange: change }
   if (event.state === 'canceled')
@@ -117,12 +114,9 @@ export function Settings({
       <div class="save-bar">
         {result.kind === 'overtaken' && <Overtaken conflicts={conflicts} onChange={change} />}
         <FormFailure error={save.error} errors={errors} />
-        <p role="status">
-          {result.kind === 'saved' && 'The settings are saved.'}
-          {result.kind === 'unchanged' && 'There is nothing to save.'}
-        </p>
+        <Notice done={result.kind === 'done' ? result.done : undefined} />
         <p class="actions">
-          <button type="submit" aria-busy={save.isRunning} ref={saveButton}>
+          <button type="submit" aria-busy={save.isRunning}>
             Save
           </button>
           {isDirty && (
