@@ -27,7 +27,7 @@ export function createServerClock(
   }
 }
 
-/** The clock of this page. `useLive`, `useEvent` and `readEvent` pass it each `serverTime`. */
+/** The clock of this page. `useLive` and `readEvent` pass it each `serverTime`. */
 export const serverClock = createServerClock()
 
 /** A browser runs a timer that is longer than this at once, ms. */

@@ -1,10 +1,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import { serverClock } from '../clock.js'
+import { readEvent, type TaggedEvent } from '../read-event.js'
 import { withSession } from '../session/index.js'
 import { Loaded } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
 import { CancelEvent } from './cancel/index.js'
 import { Changes } from './changes/index.js'
+import type { EventViewProps } from './event-view.js'
 import { VIEW_HEADING } from './focus.js'
 import { Overview } from './overview/index.js'
 import { Bookings, Grant, Held, WaitingList } from './people/index.js'
@@ -12,7 +14,6 @@ import { EVENT_VIEWS, type EventView, fragmentOf } from './routes.js'
 import type { SettingsDraft } from './settings/draft.js'
 import { Settings } from './settings/index.js'
 import { Staff } from './staff/index.js'
-import { type EventViewProps, readEvent, type TaggedEvent } from './tagged-event.js'
 
 /** What the views are called in the tabs and in the title of the page. */
 export const EVENT_TITLES: Record<EventView, string> = {

@@ -1,7 +1,6 @@
-import { dataOf, hasCode, type TicketedEvent } from '@ticket-line/client'
+import { hasCode, type TicketedEvent } from '@ticket-line/client'
 import { useEffect, useRef } from 'preact/hooks'
-import { client } from '../api.js'
-import { serverClock } from '../clock.js'
+import { readEvent } from '../read-event.js'
 import type { Live } from '../use-live.js'
 import { useLoad } from '../use-load.js'
 import { isStale, mayHaveChanged, reloadDelayMs, type SeenStatus } from './freshness.js'
@@ -21,11 +20,7 @@ export interface CurrentEvent {
 export function useEvent(eventId: number, live: Live): CurrentEvent {
   const loading = useLoad(
     async (signal) => {
-      const params = { path: { eventId } }
-      // With a 304, the browser would show the `serverTime` of an earlier response.
-      const init = { params, signal, cache: 'no-store' } as const
-      const event = await dataOf(client.api.GET('/events/{eventId}', init))
-      serverClock.observe(event.serverTime)
+      const { event } = await readEvent(eventId, signal)
       return { event, atMs: performance.now() }
     },
     [eventId],

@@ -5,10 +5,10 @@ import { plural } from '../../format.js'
 import { announce, Failure, Field, submitTo } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { useLoad } from '../../use-load.js'
+import type { EventViewProps } from '../event-view.js'
 import { focusView } from '../focus.js'
 import { fragmentOf } from '../routes.js'
 import { saleText } from '../sale-text.js'
-import type { EventViewProps } from '../tagged-event.js'
 import { bookingsToFind, cancelPreview } from './cancel-preview.js'
 
 /** Says what canceling the event will do, and does it. */

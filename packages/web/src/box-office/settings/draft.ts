@@ -1,4 +1,4 @@
-import type { TaggedEvent } from '../tagged-event.js'
+import type { TaggedEvent } from '../../read-event.js'
 import { type EventForm, type FormField, formOf } from './event-form.js'
 
 /** Changes of settings that are not saved yet. */

@@ -1,10 +1,11 @@
 import { hasCode } from '@ticket-line/client'
 import { useEffect, useState } from 'preact/hooks'
 import { client } from '../../api.js'
+import { readEvent, type TaggedEvent } from '../../read-event.js'
 import { useAction } from '../../use-action.js'
+import type { EventViewProps } from '../event-view.js'
 import { type Done, Notice } from '../notice.js'
 import { capacityNote } from '../sale-text.js'
-import { type EventViewProps, readEvent, type TaggedEvent } from '../tagged-event.js'
 import {
   type Conflict,
   isChanged,
