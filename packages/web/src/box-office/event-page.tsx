@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { serverClock } from '../clock.js'
 import { readEvent, type TaggedEvent } from '../read-event.js'
+import { readDelayMs } from '../read-intervals.js'
 import { withSession } from '../session/index.js'
 import { Loaded } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
@@ -27,9 +28,6 @@ export const EVENT_TITLES: Record<EventView, string> = {
   changes: 'Change log',
   cancel: 'Cancel event',
 }
-
-/** A view that says what a change would do reads the event again if it is older than this, ms. */
-const FRESH_MS = 10_000
 
 /** One event and its views. The event is read once, not by each view. */
 export function EventPage({
@@ -64,8 +62,9 @@ export function EventPage({
   }
   const readAtMs = tagged === undefined ? Number.NaN : Date.parse(tagged.event.serverTime)
   useEffect(() => {
-    const needsEvent = view === 'settings' || view === 'cancel'
-    if (needsEvent && serverClock.nowMs() - readAtMs > FRESH_MS) void refresh()
+    const isPreview = view === 'settings' || view === 'cancel'
+    const sinceReadMs = serverClock.nowMs() - readAtMs
+    if (isPreview && readDelayMs('preview', sinceReadMs) === 0) void refresh()
   }, [view])
   const props = tagged && {
     ...tagged,

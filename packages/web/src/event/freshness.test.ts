@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { isStale, mayHaveChanged, reloadDelayMs } from './freshness.js'
+import { readDelayMs } from '../read-intervals.js'
+import { mayHaveChanged, reloadDelayMs } from './freshness.js'
 import { eventOf, inMinutes, statusOf } from './testing.js'
 
 const seen = (changeNo: number, status: Parameters<typeof statusOf>[0] = {}) => ({
@@ -53,7 +54,7 @@ describe('loading an event again', () => {
   })
 
   it('happens when a visitor comes back after a minute', () => {
-    expect(isStale(59_999)).toBe(false)
-    expect(isStale(60_000)).toBe(true)
+    expect(readDelayMs('settings', 59_999)).toBe(1)
+    expect(readDelayMs('settings', 60_000)).toBe(0)
   })
 })

@@ -1,10 +1,9 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
+import { readDelayMs } from '../read-intervals.js'
 import { isOutdated, latestOf } from './sale.js'
 
 /** The pages of an event spread their loads over this time, ms. */
 const SPREAD_MS = 10_000
-/** Least time between two loads, ms. A visitor may send 100 requests in 15 minutes. */
-const LEAST_INTERVAL_MS = 60_000
 
 /** An update of the stream. */
 export interface SeenStatus {
@@ -43,10 +42,5 @@ export function mayHaveChanged(
  * @param random 0 to 1
  */
 export function reloadDelayMs(sinceLoadMs: number, random: number): number {
-  return Math.max(0, LEAST_INTERVAL_MS - sinceLoadMs) + random * SPREAD_MS
-}
-
-/** Whether to load the event again when a visitor comes back to the page. */
-export function isStale(sinceLoadMs: number): boolean {
-  return sinceLoadMs >= LEAST_INTERVAL_MS
+  return readDelayMs('settings', sinceLoadMs) + random * SPREAD_MS
 }

@@ -1,9 +1,10 @@
 import { hasCode, type TicketedEvent } from '@ticket-line/client'
 import { useEffect, useRef } from 'preact/hooks'
 import { readEvent } from '../read-event.js'
+import { readDelayMs } from '../read-intervals.js'
 import type { Live } from '../use-live.js'
 import { useLoad } from '../use-load.js'
-import { isStale, mayHaveChanged, reloadDelayMs, type SeenStatus } from './freshness.js'
+import { mayHaveChanged, reloadDelayMs, type SeenStatus } from './freshness.js'
 import type { LoadedEvent } from './view.js'
 
 export interface CurrentEvent {
@@ -50,7 +51,8 @@ export function useEvent(eventId: number, live: Live): CurrentEvent {
   useEffect(() => {
     const onVisible = (): void => {
       const sinceLoadMs = performance.now() - (last.current?.atMs ?? Number.POSITIVE_INFINITY)
-      if (document.visibilityState === 'visible' && isStale(sinceLoadMs)) reload.current()
+      if (document.visibilityState === 'visible' && readDelayMs('settings', sinceLoadMs) === 0)
+        reload.current()
     }
     document.addEventListener('visibilitychange', onVisible)
     return () => {

@@ -1,11 +1,7 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
+import { readDelayMs } from '../../read-intervals.js'
 import { bookedOf } from '../cancel/cancel-preview.js'
 import type { Counts } from './samples.js'
-
-/** Least time between two reads of an event while its counts change, ms. */
-const REFRESH_MS = 60_000
-/** The same if its state has changed, for example because somebody else has paused the sale, ms. */
-const REFRESH_STATE_MS = 5000
 
 /** The event with what its stream has sent since it was read. */
 export function liveEvent(event: TicketedEvent, status: LiveStatus | undefined): TicketedEvent {
@@ -37,7 +33,7 @@ export interface LastRead {
 
 /**
  * Whether to read an event again. Its stream does not send its size, its settings and the withheld
- * tickets, and requests are limited.
+ * tickets.
  */
 export function isRefreshDue(
   read: LastRead,
@@ -45,6 +41,6 @@ export function isRefreshDue(
   nowMs: number,
 ): boolean {
   const ageMs = nowMs - read.atMs
-  if (state !== read.state) return ageMs >= REFRESH_STATE_MS
-  return changeNo !== read.changeNo && ageMs >= REFRESH_MS
+  if (state !== read.state) return readDelayMs('state', ageMs) === 0
+  return changeNo !== read.changeNo && readDelayMs('counts', ageMs) === 0
 }
