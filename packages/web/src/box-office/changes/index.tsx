@@ -1,9 +1,10 @@
 import { type Change, type ChangeType, dataOf, NoAnswerError } from '@ticket-line/client'
-import { useRef, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { client } from '../../api.js'
-import { announce, Loaded } from '../../ui/index.js'
-import { useLoad } from '../../use-load.js'
+import { Loaded } from '../../ui/index.js'
+import { Pager } from '../pager.js'
 import { Table } from '../table.js'
+import { usePages } from '../use-pages.js'
 import { CHANGE_NAMES, CHANGE_TYPES } from './change-names.js'
 import { whatHappened, whoDidIt } from './describe.js'
 import { type ChangeCalls, type ChangesPart, readChanges } from './read-changes.js'
@@ -11,29 +12,21 @@ import { type ChangeCalls, type ChangesPart, readChanges } from './read-changes.
 /** The change log of an event, the latest change first. */
 export function Changes({ eventId }: { eventId: number }) {
   const [type, setType] = useState<ChangeType>()
-  /** The last change to show; undefined for the latest. */
-  const [to, setTo] = useState<number>()
-  const section = useRef<HTMLElement>(null)
-  const part = useLoad(
-    (signal) => readChanges(callsFor(eventId, signal), to, type),
-    [eventId, to, type],
+  const pages = usePages(
+    (to, signal) =>
+      readChanges(callsFor(eventId, signal), to === undefined ? undefined : Number(to), type),
+    [eventId, type],
   )
 
-  function turnTo(next: number | undefined): void {
-    if (next === to) part.reload()
-    else setTo(next)
-    section.current?.focus()
-  }
-
   return (
-    <section aria-label="Change log" tabIndex={-1} ref={section}>
+    <section aria-label="Change log" tabIndex={-1} ref={pages.startRef}>
       <label>
         Show
         <select
           value={type ?? ''}
           onChange={(event) => {
             setType((event.currentTarget.value || undefined) as ChangeType | undefined)
-            setTo(undefined)
+            pages.restart()
           }}
         >
           <option value="">All changes</option>
@@ -44,7 +37,7 @@ export function Changes({ eventId }: { eventId: number }) {
           ))}
         </select>
       </label>
-      <Loaded of={part}>
+      <Loaded of={pages.page}>
         {(shown) => (
           <>
             <p role="status">{rangeText(shown)}</p>
@@ -59,25 +52,10 @@ export function Changes({ eventId }: { eventId: number }) {
                 }))}
               />
             )}
-            <nav class="pager" aria-label="Parts of the change log">
-              <button type="button" class="secondary" onClick={() => turnTo(undefined)}>
-                {to === undefined ? 'Reload' : 'Latest'}
-              </button>
-              {shown.hasOlder && (
-                <button
-                  type="button"
-                  onClick={() => {
-                    turnTo(shown.window.after)
-                    announce('Older changes')
-                  }}
-                >
-                  Older
-                </button>
-              )}
-            </nav>
           </>
         )}
       </Loaded>
+      <Pager label="Pages of the change log" pages={pages} />
     </section>
   )
 }

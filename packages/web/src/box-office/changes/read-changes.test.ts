@@ -43,18 +43,18 @@ const numbersOf = (changes: Change[]): number[] => changes.map(({ no }) => no)
 
 test('reads the last 50 changes, the latest first', async () => {
   const { calls, changeCalls } = log(1025)
-  const { changes, window, hasOlder } = await readChanges(changeCalls, undefined, undefined)
+  const { changes, window, next } = await readChanges(changeCalls, undefined, undefined)
   expect(calls).toEqual([{ after: 975, limit: 50 }])
   expect(changes).toHaveLength(50)
   expect(numbersOf(changes).slice(0, 2)).toEqual([1025, 1024])
   expect(window).toEqual({ after: 975, to: 1025 })
-  expect(hasOlder).toBe(true)
+  expect(next).toBe('975')
 })
 
 test('reads older changes up to a given one', async () => {
-  const { changes, hasOlder } = await readChanges(log(1025).changeCalls, 25, undefined)
+  const { changes, next } = await readChanges(log(1025).changeCalls, 25, undefined)
   expect(numbersOf(changes)).toEqual(Array.from({ length: 25 }, (_, index) => 25 - index))
-  expect(hasOlder).toBe(false)
+  expect(next).toBeNull()
 })
 
 test('searches 1,000 changes for one type, and shows no later changes', async () => {
@@ -67,19 +67,19 @@ test('searches 1,000 changes for one type, and shows no later changes', async ()
 })
 
 test('shows what is left if some of the changes are no longer kept', async () => {
-  const { changes, window, hasOlder } = await readChanges(
+  const { changes, window, next } = await readChanges(
     log(1025, 1000).changeCalls,
     undefined,
     undefined,
   )
   expect(numbersOf(changes)).toEqual(Array.from({ length: 26 }, (_, index) => 1025 - index))
   expect(window).toEqual({ after: 999, to: 1025 })
-  expect(hasOlder).toBe(false)
+  expect(next).toBeNull()
 })
 
 test('makes no call for an event without changes', async () => {
   const { calls, changeCalls } = log(0)
-  const none = { changes: [], type: undefined, window: { after: 0, to: 0 }, hasOlder: false }
+  const none = { changes: [], type: undefined, window: { after: 0, to: 0 }, next: null }
   expect(await readChanges(changeCalls, undefined, undefined)).toEqual(none)
   expect(calls).toEqual([])
 })

@@ -16,8 +16,8 @@ export interface ChangesPart {
   type: ChangeType | undefined
   /** The changes that were looked at, whatever their type. */
   window: Window
-  /** Whether there are older ones. */
-  hasOlder: boolean
+  /** The number of the last change on the next page; null if there are no older changes. */
+  next: string | null
 }
 
 /**
@@ -33,11 +33,12 @@ export async function readChanges(
 ): Promise<ChangesPart> {
   const wanted = windowUpTo(to ?? (await lastChangeNo()), type !== undefined)
   try {
-    return { ...(await readWindow(wanted)), type, hasOlder: wanted.after > 0 }
+    const next = wanted.after === 0 ? null : String(wanted.after)
+    return { ...(await readWindow(wanted)), type, next }
   } catch (error) {
     if (!hasCode(error, 'changes_pruned')) throw error
     const kept = retainedPart(wanted, error.problem.oldest)
-    return { ...(await readWindow(kept)), type, hasOlder: false }
+    return { ...(await readWindow(kept)), type, next: null }
   }
 
   async function readWindow(window: Window): Promise<Pick<ChangesPart, 'changes' | 'window'>> {
