@@ -1,6 +1,6 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
 import { readDelayMs } from '../read-intervals.js'
-import { isOutdated, latestOf } from './sale.js'
+import { isOutdated, latestOf } from '../sale-state.js'
 
 /** The pages of an event spread their loads over this time, ms. */
 const SPREAD_MS = 10_000

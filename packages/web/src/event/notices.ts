@@ -1,7 +1,7 @@
+import { latestOf } from '../sale-state.js'
 import { SENTENCES } from '../ui/failures.js'
 import type { Claims } from './claims.js'
 import { type CommandState, isRepeatable } from './commands.js'
-import { latestOf } from './sale.js'
 import type { Known, SituationKind } from './view.js'
 
 /** Says what became of a command. */

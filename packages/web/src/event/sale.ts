@@ -1,4 +1,5 @@
-import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
+import type { TicketedEvent } from '@ticket-line/client'
+import { latestOf, type SaleStatus } from '../sale-state.js'
 
 /** The tickets of an event, as the page counts them. */
 export interface Tickets {
@@ -10,46 +11,7 @@ export interface Tickets {
   waiting: number
 }
 
-type Status = Pick<
-  LiveStatus,
-  'state' | 'availableTickets' | 'heldTickets' | 'waitingListCount' | 'serverTime'
->
-
-/** The newer one of an event and the last status of its stream. */
-export function latestOf(event: TicketedEvent, status: Status | undefined): Status {
-  if (status === undefined) return event
-  return Date.parse(status.serverTime) >= Date.parse(event.serverTime) ? status : event
-}
-
-/**
- * The state of the sale at a time. The sale opens and closes by the clock, so the page does not
- * wait for the server. If the server has reported another state after that time, the settings have
- * changed, and the server is right.
- *
- * @param nowMs the server's clock
- */
-export function saleStateAt(
-  event: TicketedEvent,
-  status: Status | undefined,
-  nowMs: number,
-): TicketedEvent['state'] {
-  const { state, serverTime } = latestOf(event, status)
-  const saidAtMs = Date.parse(serverTime)
-  const hasPassed = (time: string | null) =>
-    time !== null && Date.parse(time) > saidAtMs && Date.parse(time) <= nowMs
-  if (state === 'canceled' || state === 'closed') return state
-  if (hasPassed(event.closesAt)) return 'closed'
-  if (state !== 'scheduled' || !hasPassed(event.opensAt)) return state
-  return event.sales === 'paused' ? 'paused' : 'open'
-}
-
-/** Whether the stream shows that the settings of the event are no longer those that were loaded. */
-export function isOutdated(event: TicketedEvent, status: Status | undefined): boolean {
-  if (status === undefined || latestOf(event, status) !== status) return false
-  return saleStateAt(event, undefined, Date.parse(status.serverTime)) !== status.state
-}
-
-export function ticketsOf(event: TicketedEvent, status: Status | undefined): Tickets {
+export function ticketsOf(event: TicketedEvent, status: SaleStatus | undefined): Tickets {
   const { availableTickets: free, heldTickets: held, waitingListCount } = latestOf(event, status)
   // If the event has grown since it was loaded, its size is at least this.
   const total = Math.max(event.totalTickets, free + held)

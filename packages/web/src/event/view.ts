@@ -1,10 +1,11 @@
 import type { Connection, LiveStatus, TicketedEvent } from '@ticket-line/client'
 import type { Format } from '../format.js'
+import { saleStateAt } from '../sale-state.js'
 import type { SessionState } from '../session/session.js'
 import { type Claims, LATE_CONFIRMATION_MS, NOTHING } from './claims.js'
 import { type CommandAction, type CommandState, isRepeatable } from './commands.js'
 import { isSettled, type Notice, noticeOf } from './notices.js'
-import { saleStateAt, type Tickets, ticketsOf } from './sale.js'
+import { type Tickets, ticketsOf } from './sale.js'
 import {
   booked,
   canceledEvent,
