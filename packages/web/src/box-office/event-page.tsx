@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { serverClock } from '../clock.js'
+import { isVisitRead, STAFF_PACE } from '../read-again.js'
 import { readEvent, type TaggedEvent } from '../read-event.js'
-import { readDelayMs } from '../read-intervals.js'
 import { withSession } from '../session/index.js'
 import { Loaded } from '../ui/index.js'
 import { useLoad } from '../use-load.js'
@@ -60,11 +60,10 @@ export function EventPage({
       shown !== undefined && shown.event.serverTime > read.event.serverTime ? shown : read,
     )
   }
-  const readAtMs = tagged === undefined ? Number.NaN : Date.parse(tagged.event.serverTime)
   useEffect(() => {
     const isPreview = view === 'settings' || view === 'cancel'
-    const sinceReadMs = serverClock.nowMs() - readAtMs
-    if (isPreview && readDelayMs('preview', sinceReadMs) === 0) void refresh()
+    if (!isPreview || tagged === undefined) return
+    if (isVisitRead(tagged.event, STAFF_PACE, serverClock.nowMs())) void refresh()
   }, [view])
   const props = tagged && {
     ...tagged,

@@ -1,10 +1,11 @@
 import { hasCode, type TicketedEvent } from '@ticket-line/client'
 import { useEffect, useRef } from 'preact/hooks'
+import { serverClock } from '../clock.js'
+import { BUYER_PACE, isVisitRead } from '../read-again.js'
 import { readEvent } from '../read-event.js'
-import { readDelayMs } from '../read-intervals.js'
 import type { Live } from '../use-live.js'
 import { useLoad } from '../use-load.js'
-import { mayHaveChanged, reloadDelayMs, type SeenStatus } from './freshness.js'
+import { useReadAgain } from '../use-read-again.js'
 import type { LoadedEvent } from './view.js'
 
 export interface CurrentEvent {
@@ -19,46 +20,21 @@ export interface CurrentEvent {
  * visitor comes back to the page. If that fails, the page keeps what it has.
  */
 export function useEvent(eventId: number, live: Live): CurrentEvent {
-  const loading = useLoad(
-    async (signal) => {
-      const { event } = await readEvent(eventId, signal)
-      return { event, atMs: performance.now() }
-    },
-    [eventId],
-  )
-  const last = useRef<{ event: TicketedEvent; atMs: number }>(undefined)
+  const loading = useLoad(async (signal) => (await readEvent(eventId, signal)).event, [eventId])
+  const last = useRef<TicketedEvent>(undefined)
   if (loading.kind === 'loaded') last.current = loading.data
+  const event = last.current
   const reload = useRef(loading.reload)
   reload.current = loading.reload
-  const planned = useRef<ReturnType<typeof setTimeout>>(undefined)
-  const seen = useRef<SeenStatus>(undefined)
-
-  const { status, changeNo } = live
-  const event = last.current?.event
-  useEffect(() => {
-    if (status === undefined || changeNo === undefined) return
-    const [before, now] = [seen.current, { status, changeNo }]
-    seen.current = now
-    if (last.current === undefined || planned.current !== undefined) return
-    if (!mayHaveChanged(last.current.event, before, now)) return
-    const delayMs = reloadDelayMs(performance.now() - last.current.atMs, Math.random())
-    planned.current = setTimeout(() => {
-      planned.current = undefined
-      reload.current()
-    }, delayMs)
-  }, [status, changeNo])
+  useReadAgain(event, live, BUYER_PACE, () => reload.current())
 
   useEffect(() => {
     const onVisible = (): void => {
-      const sinceLoadMs = performance.now() - (last.current?.atMs ?? Number.POSITIVE_INFINITY)
-      if (document.visibilityState === 'visible' && readDelayMs('settings', sinceLoadMs) === 0)
-        reload.current()
+      if (document.visibilityState !== 'visible' || last.current === undefined) return
+      if (isVisitRead(last.current, BUYER_PACE, serverClock.nowMs())) reload.current()
     }
     document.addEventListener('visibilitychange', onVisible)
-    return () => {
-      document.removeEventListener('visibilitychange', onVisible)
-      clearTimeout(planned.current)
-    }
+    return () => document.removeEventListener('visibilitychange', onVisible)
   }, [])
 
   if (event !== undefined)

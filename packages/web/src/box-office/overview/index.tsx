@@ -3,15 +3,17 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { client } from '../../api.js'
 import { serverClock } from '../../clock.js'
 import { moment, number } from '../../format.js'
+import { STAFF_PACE } from '../../read-again.js'
 import { announce, Countdown, Failure } from '../../ui/index.js'
 import { useAction } from '../../use-action.js'
 import { type Live, useLive } from '../../use-live.js'
+import { useReadAgain } from '../../use-read-again.js'
 import { bookedOf } from '../cancel/cancel-preview.js'
 import type { EventViewProps } from '../event-view.js'
 import { promotionText, STATE_LABELS, saleText, withheldText } from '../sale-text.js'
 import type { EventPatch } from '../settings/event-form.js'
 import type { Charts } from './chart.js'
-import { countsOf, isRefreshDue, type LastRead, liveEvent } from './live-event.js'
+import { countsOf, liveEvent } from './live-event.js'
 import { addCounts, extendTo, rateOf, type Series, startSeries } from './samples.js'
 
 /** The state of the sale at this moment. */
@@ -19,7 +21,7 @@ export function Overview({ event, onDecided, refresh }: EventViewProps) {
   const live = useLive(event.eventId)
   const shown = liveEvent(event, live.status)
   const series = useSeries(shown, live)
-  useFreshEvent(event, shown, live, () => void refresh())
+  useReadAgain(event, live, STAFF_PACE, () => void refresh())
   return (
     <>
       <p>
@@ -188,25 +190,4 @@ function useSeries(event: TicketedEvent, { status, changeNo }: Live): Series | u
     return () => clearTimeout(timer)
   }, [hasBegun])
   return series
-}
-
-/** Reads the event again if its stream shows that it has changed. */
-function useFreshEvent(
-  event: TicketedEvent,
-  { state }: TicketedEvent,
-  { changeNo }: Live,
-  refresh: () => void,
-): void {
-  const read = useRef<LastRead>({ atMs: 0, changeNo, state })
-  useEffect(() => {
-    read.current = { atMs: performance.now(), changeNo, state: event.state }
-  }, [event])
-  // The first update may be older than the event that was read before.
-  read.current.changeNo ??= changeNo
-  useEffect(() => {
-    const nowMs = performance.now()
-    if (!isRefreshDue(read.current, { changeNo, state }, nowMs)) return
-    read.current = { atMs: nowMs, changeNo, state }
-    refresh()
-  })
 }

@@ -1,6 +1,6 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
 import { describe, expect, it } from 'vitest'
-import { countsOf, isRefreshDue, liveEvent } from './live-event.js'
+import { countsOf, liveEvent } from './live-event.js'
 
 const event = {
   eventId: 1001,
@@ -49,20 +49,5 @@ describe('an event and its stream', () => {
   it('show no bookings of a canceled event', () => {
     const canceled = { ...status, state: 'canceled' as const, availableTickets: 0, heldTickets: 0 }
     expect(countsOf(liveEvent(event, canceled), 8).booked).toBe(0)
-  })
-})
-
-describe('reading an event again', () => {
-  const read = { atMs: 0, changeNo: 7, state: 'open' as const }
-
-  it('is due a minute after the last time if something has changed', () => {
-    expect(isRefreshDue(read, { changeNo: 8, state: 'open' }, 59_999)).toBe(false)
-    expect(isRefreshDue(read, { changeNo: 8, state: 'open' }, 60_000)).toBe(true)
-    expect(isRefreshDue(read, { changeNo: 7, state: 'open' }, 600_000)).toBe(false)
-  })
-
-  it('is due soon if the state of the sale has changed', () => {
-    expect(isRefreshDue(read, { changeNo: 8, state: 'paused' }, 4999)).toBe(false)
-    expect(isRefreshDue(read, { changeNo: 8, state: 'paused' }, 5000)).toBe(true)
   })
 })

@@ -1,5 +1,4 @@
 import type { LiveStatus, TicketedEvent } from '@ticket-line/client'
-import { readDelayMs } from '../../read-intervals.js'
 import { bookedOf } from '../cancel/cancel-preview.js'
 import type { Counts } from './samples.js'
 
@@ -21,26 +20,4 @@ export function countsOf(event: TicketedEvent, changeNo: number): Counts {
     booked: bookedOf(event),
     waiting: waitingListCount,
   }
-}
-
-/** What was known when an event was last read. */
-export interface LastRead {
-  atMs: number
-  /** Undefined before the first update of the stream. */
-  changeNo: number | undefined
-  state: TicketedEvent['state']
-}
-
-/**
- * Whether to read an event again. Its stream does not send its size, its settings and the withheld
- * tickets.
- */
-export function isRefreshDue(
-  read: LastRead,
-  { state, changeNo }: Omit<LastRead, 'atMs'>,
-  nowMs: number,
-): boolean {
-  const ageMs = nowMs - read.atMs
-  if (state !== read.state) return readDelayMs('state', ageMs) === 0
-  return changeNo !== read.changeNo && readDelayMs('counts', ageMs) === 0
 }
