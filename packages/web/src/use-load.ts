@@ -17,25 +17,24 @@ type Loaded<T> =
  * @param inputs like those of `useEffect`
  */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: Inputs): Loadable<T> {
-  const [loaded, setLoaded] = useState<Loaded<T>>({ kind: 'loading' })
+  const [answer, setAnswer] = useState<{ inputs: Inputs; loaded: Loaded<T> }>()
   const [reloads, setReloads] = useState(0)
-  useEffect(() => {
-    setLoaded((shown) => (shown.kind === 'loading' ? shown : { kind: 'loading' }))
-  }, inputs)
+  // The answer for other inputs is not shown, not even until the effect below has run.
+  const isCurrent = answer?.inputs.every((input, index) => Object.is(input, inputs[index])) === true
+  const loaded: Loaded<T> = isCurrent ? answer.loaded : { kind: 'loading' }
   useEffect(() => {
     const closed = new AbortController()
+    const show = (next: Loaded<T>): void => {
+      if (!closed.signal.aborted) setAnswer({ inputs, loaded: next })
+    }
     withSession(() => load(closed.signal)).then(
-      (data) => {
-        if (!closed.signal.aborted) setLoaded({ kind: 'loaded', data })
-      },
-      (error: unknown) => {
-        if (!closed.signal.aborted) setLoaded({ kind: 'failed', error })
-      },
+      (data) => show({ kind: 'loaded', data }),
+      (error: unknown) => show({ kind: 'failed', error }),
     )
     return () => closed.abort()
   }, [...inputs, reloads])
   function reload(): void {
-    if (loaded.kind === 'failed') setLoaded({ kind: 'loading' })
+    if (loaded.kind === 'failed') setAnswer(undefined)
     setReloads((count) => count + 1)
   }
   useSignedInAgain(loaded.kind === 'failed' ? loaded.error : undefined, reload)
