@@ -70,8 +70,7 @@ export function EventPage({
     refresh,
     onDecided(event: TaggedEvent['event']) {
       setNewer({ ...tagged, event: { ...tagged.event, ...event } })
-      // The answer to the change has no tag.
-      void refresh()
+      return refresh()
     },
   }
   return (

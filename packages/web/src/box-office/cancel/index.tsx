@@ -19,7 +19,7 @@ export function CancelEvent({ event, onDecided, refresh }: EventViewProps) {
   const cancel = useAction(async () => {
     const given = reason.trim()
     await client.cancelEvent(eventId, given === '' ? {} : { reason: given })
-    onDecided({ ...event, state: 'canceled' })
+    void onDecided({ ...event, state: 'canceled' })
     announce('The event is canceled.')
     focusView()
   })

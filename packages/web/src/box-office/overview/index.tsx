@@ -117,11 +117,11 @@ function Switches({
   onDecided,
 }: {
   event: TicketedEvent
-  onDecided: (event: TicketedEvent) => void
+  onDecided: EventViewProps['onDecided']
 }) {
   const { sales, promotion } = event
   const change = useAction(async (patch: EventPatch, done: string) => {
-    onDecided(await client.configure(event.eventId, patch))
+    void onDecided(await client.configure(event.eventId, patch))
     announce(done)
   })
   return (

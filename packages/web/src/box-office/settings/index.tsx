@@ -52,7 +52,9 @@ export function Settings({
       return finish('There is nothing to save.')
     }
     try {
-      onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
+      // The next change needs the new tag. With the old one, the API would take this change for
+      // that of somebody else.
+      await onDecided(await client.configure(event.eventId, patch, { ifMatch: shown.etag }))
       onDraft(undefined)
       finish('The settings are saved.')
     } catch (error) {
