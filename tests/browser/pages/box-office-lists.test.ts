@@ -358,7 +358,10 @@ describePages(
       await expect
         .poll(
           async () => {
+            // A second reload would abort the first one.
+            const answered = page.waitForResponse(/\/deliveries$/)
             await button(page, 'Reload').click()
+            await answered
             return rows(page).filter({ hasText: text }).count()
           },
           { timeout: 10_000 },
@@ -397,13 +400,19 @@ describePages(
       const page = await openAs(site(), 'olga', `#/events/${eventId}/bookings`, {
         viewport: { width: 320, height: 640 },
       })
-      const views = ['bookings', 'held', 'waiting-list', 'grant', 'staff', 'changes']
-      for (const fragment of [
-        ...views.map((view) => `#/events/${eventId}/${view}`),
-        '#/keys',
-        '#/webhooks',
-      ]) {
+      const views = [
+        [`#/events/${eventId}/bookings`, 'Bookings'],
+        [`#/events/${eventId}/held`, 'Held tickets'],
+        [`#/events/${eventId}/waiting-list`, 'Waiting list'],
+        [`#/events/${eventId}/grant`, 'Give a ticket'],
+        [`#/events/${eventId}/staff`, 'Staff'],
+        [`#/events/${eventId}/changes`, 'Change log'],
+        ['#/keys', 'API keys'],
+        ['#/webhooks', 'Webhooks'],
+      ] as const
+      for (const [fragment, title] of views) {
         await page.evaluate(`location.hash = ${JSON.stringify(fragment)}`)
+        await page.getByRole('heading', { name: title, exact: true }).waitFor()
         await page.locator('main [aria-busy="true"]').waitFor({ state: 'detached' })
         expect(await overflow(page), fragment).toBe(0)
         for (const colorScheme of ['light', 'dark'] as const) {

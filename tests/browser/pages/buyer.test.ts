@@ -73,10 +73,11 @@ describePages('the page of an event', (site) => {
   })
 
   it('opens the sale at its time without a reload', async () => {
-    const eventId = await site().createEvent(5, { opensAt: inSeconds(6) })
     await site().register('early')
-    const page = await site().visit(`/e/${eventId}`)
+    const page = await site().visit(`/e/${await site().createEvent(1)}`)
     await signIn(page, 'early')
+    const eventId = await site().createEvent(5, { opensAt: inSeconds(6) })
+    await page.goto(`${site().origin}/e/${eventId}`)
     await see(page, /The sale opens/)
     expect(await button(page, 'Book a ticket').isDisabled()).toBe(true)
     await button(page, 'Book a ticket').click()

@@ -83,7 +83,7 @@ describePages('a sign-in on the pages', (site) => {
     await page.unroute('**/api-keys', refuse)
     await signIn(page, 'typist')
     expect(await page.getByLabel('Name of the key').inputValue()).toBe('Shop')
-    expect(await page.getByRole('alert').count()).toBe(0)
+    await expect.poll(() => page.getByRole('alert').count()).toBe(0)
     await button(page, 'Make key').click()
     await see(page, /^tlk_/)
   })
