@@ -527,7 +527,11 @@ describe('adds of jobs', () => {
       clock: systemClock,
     })
     const storeIn = (name: string) =>
-      store({ lineName: name, jobId: newJobId(name, 1, Date.now()), payload }, Date.now() + 700)
+      store(
+        { lineName: name, jobId: newJobId(name, 1, Date.now()), payload },
+        Date.now() + 700,
+        () => false,
+      )
     const storeOne = () => storeIn(lineName)
     // A Redis that does not have the script yet asks for it, so the first add arrives after its
     // wake-up. Nothing is lost: the monitor of the workers checks the line for some seconds after a

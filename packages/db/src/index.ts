@@ -23,6 +23,7 @@ export { type EventStatus, readEventNames, readEventStatuses } from './events/st
 export { type EventSnapshot, readEvents } from './events/view.js'
 export * from './faults.js'
 export * from './installation.js'
+export * from './line/accepted-jobs.js'
 export type { BookedTicket } from './line/book-free.js'
 export type { Canary } from './line/canary.js'
 export type { StoredCommand } from './line/columns.js'

@@ -1,6 +1,7 @@
 import {
   CHANGE_TYPES,
   COMMAND_TYPES,
+  type JobPayload,
   type LoggedChangeData,
   type Outcome,
   ROLES,
@@ -474,6 +475,23 @@ export const commands = pgTable(
     index('commands_oldest_first').on(table.decidedAt),
   ],
 )
+
+/**
+ * Jobs that API processes have told clients are accepted. A row exists before the client gets its
+ * answer, and until the outcomes of all commands of the job are stored. So if Redis loses a job, it
+ * can be added again.
+ */
+export const acceptedJobs = pgTable('accepted_jobs', {
+  jobId: id('job_id').primaryKey(),
+  /** Each process records the jobs of a line in their order. */
+  acceptedNo: bigint('accepted_no', { mode: 'number' })
+    .generatedAlwaysAsIdentity()
+    .notNull()
+    .unique(),
+  lineName: id('line_name').notNull(),
+  payload: jsonb('payload').$type<JobPayload>().notNull(),
+  acceptedAt: at('accepted_at').notNull().defaultNow(),
+})
 
 /**
  * What happened to each event, in order of decision. The audit trail, the feed, webhooks and live

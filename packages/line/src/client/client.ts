@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createCommandStore, type Pool } from '@ticket-line/db'
+import { createAcceptedJobStore, createCommandStore, type Pool } from '@ticket-line/db'
 import {
   createFailFastRedis,
   createReaderRedis,
@@ -23,6 +23,7 @@ import { createAdmission } from './admission.js'
 import { watchAvailability } from './availability.js'
 import { watchCapacity } from './capacity.js'
 import { createFindCommand, createFindStored } from './find-command.js'
+import { createRecorder } from './recorder.js'
 import { createJobStore } from './store-job.js'
 import { createSubmitter, type PendingCounts } from './submit.js'
 import type { Availability, LineClient } from './types.js'
@@ -53,7 +54,7 @@ export interface LineService extends LineClient {
   /** Returns the names of the `limit` lines that were used most recently, the latest first. */
   recentLines(limit: number): Promise<string[]>
   counts(): PendingCounts
-  /** Stores everything that is held, and answers each client as soon as its command is stored. */
+  /** Stores everything that is held, and answers each client as soon as its job cannot be lost. */
   drain(): void
   close(): Promise<void>
 }
@@ -74,6 +75,7 @@ export function createLineClient(options: LineClientOptions): LineService {
   const queues = createLineQueues(redis, layout)
   const relistJob = defineRelistJob(redis)
   const store = createCommandStore(pool)
+  const acceptedJobs = createAcceptedJobStore(pool)
   const findStored = createFindStored(store)
   const jobStore = createJobStore({
     queues,
@@ -113,6 +115,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     }),
     jobStore,
     findStored,
+    recordAccepted: createRecorder({ store: acceptedJobs, log }),
     holdMs: options.holdMs,
     log,
     newJobId,
@@ -142,6 +145,7 @@ export function createLineClient(options: LineClientOptions): LineService {
       layout,
       locateJob: defineLocateJob(redis),
       findStored,
+      findAccepted: acceptedJobs.find,
       ensureListed: jobStore.ensureListed,
       clock: systemClock,
     }),

@@ -1,4 +1,4 @@
-import type { StoredCommand } from '@ticket-line/db'
+import type { AcceptedPlace, StoredCommand } from '@ticket-line/db'
 import {
   type CommandRequest,
   type JobPayload,
@@ -44,6 +44,7 @@ function given(world: {
   location?: JobLocation
   request?: CommandRequest
   lookMs?: number
+  accepted?: AcceptedPlace
 }) {
   const answers = [...(world.stored ?? [])]
   const asked: string[] = []
@@ -74,6 +75,7 @@ function given(world: {
       }
       return { command, acceptedAtMs, outcome } satisfies StoredCommand
     },
+    findAccepted: async (id) => (id === jobId ? world.accepted : undefined),
     async ensureListed(_lineName, id) {
       relisted.push(id)
       return true
@@ -194,6 +196,34 @@ describe('a command in the line', () => {
     ['is missing', { location: ACTIVE, payload: undefined }],
   ])('is unknown if its job %s', async (_what, world) => {
     expect(await given(world).find(commandId, 0, anybody)).toBeUndefined()
+  })
+})
+
+describe('a command whose job Redis has lost', () => {
+  const payload: JobPayload = { v: 3, replyTo: 'api-1', acceptedAtMs, commands }
+
+  it('is queued behind the undecided commands that were accepted before it', async () => {
+    const { find } = given({ payload: undefined, accepted: { payload, commandsAhead: 40 } })
+
+    expect(await find(commandId, 0, anybody)).toMatchObject({
+      commandId,
+      userId: 'eve',
+      state: 'queued',
+      ahead: 42,
+      etaSeconds: null,
+      acceptedAtMs,
+    })
+  })
+
+  it('is unknown if it was not accepted', async () => {
+    expect(await given({ payload: undefined }).find(commandId, 0, anybody)).toBeUndefined()
+  })
+
+  it('is unknown if the accepted job has no such command', async () => {
+    const short = { ...payload, commands: commands.slice(0, 2) }
+    const { find } = given({ payload: undefined, accepted: { payload: short, commandsAhead: 0 } })
+
+    expect(await find(commandId, 0, anybody)).toBeUndefined()
   })
 })
 

@@ -1,10 +1,11 @@
-import type { CommandStore, StoredCommand } from '@ticket-line/db'
+import type { AcceptedJobStore, CommandStore, StoredCommand } from '@ticket-line/db'
 import {
   AppError,
   byKey,
   type Clock,
   commandCountOf,
   createBatcher,
+  type JobPayload,
   type LineLayout,
   parseCommandId,
   publicPartOf,
@@ -50,6 +51,7 @@ export interface FindCommandDeps {
   layout: LineLayout
   locateJob: LocateJob
   findStored: FindStored
+  findAccepted: AcceptedJobStore['find']
   ensureListed: JobStore['ensureListed']
   clock: Clock
 }
@@ -72,7 +74,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
   /**
    * Looks for a command in PostgreSQL, then in Redis, and then in PostgreSQL again, because it may
    * be decided between the first two lookups. If no list contains its undecided job, this puts the
-   * job back in its line.
+   * job back in its line. If Redis has lost the job, the record of its acceptance shows it.
    */
   async function find(commandId: string): Promise<CommandView | undefined> {
     try {
@@ -82,8 +84,9 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
       if (inLine?.isListed) return inLine.view
       const storedSince = await findStored(commandId)
       if (storedSince !== undefined) return viewOf(storedSince)
-      if (inLine !== undefined) await deps.ensureListed(inLine.lineName, inLine.jobId)
-      return inLine?.view
+      if (inLine === undefined) return await findAccepted(commandId)
+      await deps.ensureListed(inLine.lineName, inLine.jobId)
+      return inLine.view
     } catch (cause) {
       throw new AppError(
         'unavailable',
@@ -111,17 +114,29 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     const isCompleted = job?.finishedOn !== undefined && !job.failedReason
     const payload = readJobPayload(job?.data)
     if (isCompleted || typeof payload === 'string') return undefined
-    const command = payload.commands[index]
-    if (command === undefined || command.type === 'settle') return undefined
-    const view: CommandView = {
-      ...publicPartOf(command),
+    const view = undecidedView(
       commandId,
-      ...(location.kind === 'active'
+      payload,
+      index,
+      location.kind === 'active'
         ? { state: 'active', ahead: 0, etaSeconds: 0 }
-        : queuedAt(location, index, payload.commands.length)),
-      acceptedAtMs: payload.acceptedAtMs,
-    }
-    return { view, jobId, lineName, isListed: location.kind !== 'unlisted' }
+        : queuedAt(location, index, payload.commands.length),
+    )
+    return view && { view, jobId, lineName, isListed: location.kind !== 'unlisted' }
+  }
+
+  /** Finds an accepted command whose job Redis does not hold, until it is added again. */
+  async function findAccepted(commandId: string): Promise<CommandView | undefined> {
+    const address = parseCommandId(commandId)
+    const found = address && (await deps.findAccepted(address.jobId))
+    if (address === undefined || found === undefined) return undefined
+    const { payload, commandsAhead } = found
+    const ahead = commandsAhead + address.index
+    return undecidedView(commandId, payload, address.index, {
+      state: 'queued',
+      ahead,
+      etaSeconds: null,
+    })
   }
 
   /** @returns the stored command; undefined if it is not decided within `waitMs` */
@@ -213,6 +228,18 @@ function viewOf(stored: StoredCommand): CommandView | undefined {
   const { command, outcome, acceptedAtMs } = stored
   if (outcome.outcome === 'abandoned' || command.type === 'settle') return undefined
   return { ...command, state: 'done', ahead: null, etaSeconds: null, acceptedAtMs, outcome }
+}
+
+/** @returns undefined if the job has no such command, or no client sent it */
+function undecidedView(
+  commandId: string,
+  { commands, acceptedAtMs }: JobPayload,
+  index: number,
+  place: Pick<CommandView, 'state' | 'ahead' | 'etaSeconds'>,
+): CommandView | undefined {
+  const command = commands[index]
+  if (command === undefined || command.type === 'settle') return undefined
+  return { ...publicPartOf(command), commandId, ...place, acceptedAtMs }
 }
 
 /** @param index which command of its job it is */

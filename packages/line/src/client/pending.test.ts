@@ -5,14 +5,17 @@ import {
   acceptPending,
   answer,
   assignCommandIds,
+  failAccepting,
   failPending,
   HELD,
+  hasAccepting,
   isAnswered,
   type PendingCommand,
   type PendingJob,
   resolvePending,
   transition,
   transitionJob,
+  transitionRecord,
   unanswered,
 } from './pending.js'
 import type { SubmitResult } from './types.js'
@@ -39,6 +42,7 @@ function jobOf(...commands: PendingCommand[]): PendingJob {
     payload: { v: 1, replyTo: 'api-1', acceptedAtMs: 0, commands: [] },
     commands,
     state: 'storing',
+    record: 'unrecorded',
     madeAtMs: 0,
     checkedAtMs: 0,
     expectedAtMs: undefined,
@@ -54,6 +58,36 @@ describe('a job with pending commands', () => {
     for (const state of ['stored', 'lost', 'stored'] as const) transitionJob(job, state)
 
     expect(job.state).toBe('stored')
+  })
+
+  it('can be recorded after an attempt that failed', () => {
+    const job = jobOf(command().pending)
+    const states = ['recording', 'unrecordable', 'unrecorded', 'recording', 'recorded'] as const
+
+    for (const state of states) transitionRecord(job, state)
+
+    expect(job.record).toBe('recorded')
+  })
+
+  it('is not recorded twice', () => {
+    const job = jobOf(command().pending)
+    transitionRecord(job, 'recording')
+
+    expect(() => transitionRecord(job, 'recording')).toThrow(
+      'cannot be recording after it was recording',
+    )
+  })
+
+  it('gives "unknown" to the clients that wait for acceptance if it cannot be recorded', () => {
+    const [waits, leaves] = [command(), command('acceptance')]
+    const job = jobOf(waits.pending, leaves.pending)
+    expect(hasAccepting(job)).toBe(true)
+
+    failAccepting(job)
+
+    expect(waits.answers).toEqual([])
+    expect(leaves.answers).toEqual([{ kind: 'unknown', commandId: 'event-1.x.2.1' }])
+    expect(hasAccepting(job)).toBe(false)
   })
 
   it('cannot be lost before it is stored', () => {

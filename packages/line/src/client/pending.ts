@@ -15,25 +15,39 @@
  *   ignored.
  *
  * Besides its state, a pending command says what its client waits for: the *decision*, or only for
- * *acceptance* (the job is stored). It changes from the first to the second at its deadline, or
+ * *acceptance* (the job cannot be lost). It changes from the first to the second at its deadline, or
  * when the process shuts down. Clients that asked for an asynchronous answer wait for acceptance
  * from the start.
  *
- * The job has states of its own:
+ * The job has two states of its own. One says what Redis knows of it:
  *
  *     storing ──▶ stored ◀──▶ lost
  *
  * - `storing`: its first add has not ended.
- * - `stored`: Redis has it. From then on, "accepted" is true.
+ * - `stored`: Redis had it when this process last looked.
  * - `lost`: the rescue found that Redis has lost it. The rescue adds it again under the same id
- *   until that works. Meanwhile "accepted" would be a false promise.
+ *   until that works.
  *
- * Invariants: a client gets exactly one answer. It gets "accepted" only while the job is stored. It
+ * The other says what PostgreSQL knows of it:
+ *
+ *     unrecorded ──▶ recording ──▶ recorded
+ *          ▲             ▼
+ *          └─────── unrecordable
+ *
+ * - `unrecorded`: all its clients wait for the decision. Most jobs stay so until they are forgotten.
+ * - `recording`: a client waits for acceptance, so the job is being recorded as accepted.
+ * - `recorded`: from now on it cannot be lost with Redis. Once its first add has ended, "accepted"
+ *   is true.
+ * - `unrecordable`: PostgreSQL did not confirm the record. The clients that wait for acceptance get
+ *   "unknown", because the job may be decided all the same. The next one starts another attempt.
+ *
+ * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded. It
  * gets "unavailable" only if the command will never take effect. The process forgets a job when all
  * its commands are answered, so the number of waiting clients limits the number of jobs in memory.
  *
  * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
- * is then answered as soon as its job is stored, which takes at most as long as the error budget.
+ * is then answered as soon as its job is stored and recorded, which takes at most as long as the
+ * error budget.
  */
 import { type CommandRequest, commandIdOf, type StoredOutcome } from '@ticket-line/shared'
 import type { JobToStore } from '../queues.js'
@@ -79,11 +93,23 @@ const JOB_ENTERED_FROM: Record<JobState, readonly JobState[]> = {
   lost: ['stored'],
 }
 
+export type RecordState = 'unrecorded' | 'recording' | 'recorded' | 'unrecordable'
+
+/** For each record state of a job, the states from which it may be entered. */
+const RECORD_ENTERED_FROM: Record<RecordState, readonly RecordState[]> = {
+  unrecorded: ['unrecordable'],
+  recording: ['unrecorded'],
+  recorded: ['recording'],
+  unrecordable: ['recording'],
+}
+
 /** A job with pending commands. */
 export interface PendingJob extends JobToStore {
   readonly commands: readonly PendingCommand[]
-  /** Changed by `transitionJob` only. */
+  /** What Redis knows of it. Changed by `transitionJob` only. */
   state: JobState
+  /** What PostgreSQL knows of it. Changed by `transitionRecord` only. */
+  record: RecordState
   /** When it was made, by the monotonic clock, ms. */
   readonly madeAtMs: number
   /** When the rescue last checked it, by the same clock. */
@@ -107,6 +133,13 @@ export function transitionJob(job: PendingJob, next: JobState): void {
   job.state = next
 }
 
+/** Moves a job to its next record state. */
+export function transitionRecord(job: PendingJob, next: RecordState): void {
+  if (!RECORD_ENTERED_FROM[next].includes(job.record))
+    throw new Error(`a job cannot be ${next} after it was ${job.record}`)
+  job.record = next
+}
+
 /** Answers the client of a command, unless it was answered before. */
 export function answer(command: PendingCommand, result: SubmitResult): void {
   if (command.state.kind === 'answered') return
@@ -121,20 +154,25 @@ export function assignCommandIds(job: PendingJob): void {
   })
 }
 
-/** Called when a job is stored: answers the clients that wait for acceptance only. */
+/** True if a client of the job waits for acceptance only. */
+export function hasAccepting(job: PendingJob): boolean {
+  return job.commands.some(waitsForAcceptance)
+}
+
+function waitsForAcceptance({ waitsFor, state }: PendingCommand): boolean {
+  return waitsFor === 'acceptance' && state.kind === 'in_job'
+}
+
+/** Called when a job cannot be lost any more: answers the clients that wait for acceptance. */
 export function acceptPending(job: PendingJob, nowMs: number): void {
   for (const command of job.commands) {
-    if (command.waitsFor === 'acceptance' && command.state.kind === 'in_job')
+    if (waitsForAcceptance(command) && command.state.kind === 'in_job')
       answer(command, acceptedIn(job, command.state.commandId, nowMs))
   }
 }
 
-/** The result of a client whose command is stored and not decided. */
-export function acceptedIn(
-  { expectedAtMs }: PendingJob,
-  commandId: string,
-  nowMs: number,
-): SubmitResult {
+/** The result of a client whose command is accepted and not decided. */
+function acceptedIn({ expectedAtMs }: PendingJob, commandId: string, nowMs: number): SubmitResult {
   const etaSeconds =
     expectedAtMs === undefined ? null : Math.max(0, Math.round((expectedAtMs - nowMs) / 1000))
   return { kind: 'accepted', commandId, etaSeconds }
@@ -160,10 +198,16 @@ export function resolvePending(
  * result.
  */
 export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): void {
-  for (const command of job.commands) {
-    if (command.state.kind === 'in_job')
-      answer(command, { kind, commandId: command.state.commandId })
-  }
+  for (const command of job.commands) fail(command, kind)
+}
+
+/** Called when a job could not be recorded: gives "unknown" to those who wait for acceptance. */
+export function failAccepting(job: PendingJob): void {
+  for (const command of job.commands) if (waitsForAcceptance(command)) fail(command, 'unknown')
+}
+
+function fail(command: PendingCommand, kind: 'unavailable' | 'unknown'): void {
+  if (command.state.kind === 'in_job') answer(command, { kind, commandId: command.state.commandId })
 }
 
 /** The result that a client gets for an outcome; without one, the command was abandoned. */

@@ -38,6 +38,8 @@ interface World {
   getJob?: () => Promise<unknown>
   /** Outcomes in PostgreSQL after the job was recorded as abandoned; a function if it fails. */
   stored?: string[] | (() => Promise<never>)
+  /** True if the job may be recorded as accepted. */
+  mayBeRecorded?: boolean
 }
 
 /**
@@ -71,7 +73,7 @@ async function store(
     log: createLog('test', 'silent'),
     clock: systemClock,
   })
-    .store(job, startedAtMs + FIND_JOB_UNTIL_MS)
+    .store(job, startedAtMs + FIND_JOB_UNTIL_MS, () => world.mayBeRecorded === true)
     .then((result) => ({ result, tookMs: performance.now() - startedAtMs, recorded }))
   await vi.advanceTimersByTimeAsync(5000)
   return stored
@@ -88,6 +90,24 @@ describe('a job', () => {
       jobId: job.jobId,
       attempts: 1,
     })
+  })
+
+  it('is recorded as abandoned if its add was never sent and it may be recorded as accepted', async () => {
+    const add = fails("Stream isn't writeable and enableOfflineQueue options is false")
+
+    const { result, recorded } = await store({ add, mayBeRecorded: true })
+
+    expect(result).toEqual({ kind: 'abandoned' })
+    expect(recorded).toEqual([abandonedIds])
+  })
+
+  it('is unknown if Redis refused it, it may be recorded as accepted, and PostgreSQL fails', async () => {
+    const add = fails('READONLY You can not write against a read only replica.')
+    const stored = fails('no PostgreSQL')
+
+    const { result } = await store({ add, stored, mayBeRecorded: true })
+
+    expect(result).toEqual({ kind: 'unknown' })
   })
 
   it('is abandoned, with nothing to record, if its add was never sent', async () => {

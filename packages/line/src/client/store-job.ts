@@ -28,8 +28,11 @@ export interface JobStore {
   /**
    * Adds a job. If the reply to the add is lost, looks for the job until `findUntilMs`, by the
    * monotonic clock. It never rejects.
+   *
+   * @param mayBeRecorded tells whether the job may be recorded as accepted by now. Then it counts as
+   * abandoned only once that is recorded, too. Otherwise it would be added again
    */
-  store(job: JobToStore, findUntilMs: number): Promise<StoreResult>
+  store(job: JobToStore, findUntilMs: number, mayBeRecorded: () => boolean): Promise<StoreResult>
   /**
    * Adds a job that Redis lost, under the same id.
    *
@@ -69,7 +72,11 @@ const NEVER_SENT = /isn't writeable and enableOfflineQueue options is false/
 export function createJobStore(deps: JobStoreDeps): JobStore {
   const { queues, log, clock } = deps
 
-  async function store(job: JobToStore, findUntilMs: number): Promise<StoreResult> {
+  async function store(
+    job: JobToStore,
+    findUntilMs: number,
+    mayBeRecorded: () => boolean,
+  ): Promise<StoreResult> {
     const { lineName, jobId } = job
     try {
       await add(job)
@@ -77,7 +84,7 @@ export function createJobStore(deps: JobStoreDeps): JobStore {
     } catch (err) {
       if (wasRefused(err) || (err instanceof Error && NEVER_SENT.test(err.message))) {
         log.warn({ jobId, err }, 'Redis refused a job, or it was never sent')
-        return { kind: 'abandoned' }
+        return mayBeRecorded() ? abandon(job) : { kind: 'abandoned' }
       }
       log.warn({ jobId, err }, 'Redis did not confirm a job')
     }

@@ -20,6 +20,7 @@ import type { SubmitResult } from './types.js'
 beforeEach(() => void vi.useFakeTimers({ now: 1_785_000_000_000 }))
 afterEach(() => void vi.useRealTimers())
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
 const abandoned: AbandonedOutcome = { outcome: 'abandoned', decidedAtMs: 1 }
@@ -56,6 +57,7 @@ function given({
       },
       ensureListed: async (_lineName, jobId) => inRedis.has(jobId),
     },
+    recordAccepted: async () => true,
     findStored: async (commandId) => {
       const outcome = stored.get(commandId)
       return outcome === undefined ? undefined : ({ outcome } as StoredCommand)
@@ -281,7 +283,7 @@ describe('a job whose add failed', () => {
           until.push(findUntilMs)
           return new Promise(() => undefined)
         },
-      } as JobStore,
+      } as Partial<JobStore> as JobStore,
     })
     const request: CommandRequest = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' }
 
@@ -427,76 +429,64 @@ describe('a command whose reply is overdue', () => {
     expect(ann.result?.kind).toBe('decided')
   })
 
-  it('is answered "accepted" if the lost job is added again just after the deadline', async () => {
-    let busy = true
-    const { submitter, ann } = await overdue({ isAdded: () => !busy })
-    await pass(7000)
-    submitter.rescue()
-    await pass(3050)
-    expect(ann.result).toBeUndefined()
-
-    busy = false
-    submitter.rescue()
-    await pass(0)
-    expect(ann).toMatchObject({ result: { kind: 'accepted' }, afterMs: 10_050 })
-  })
-
-  it('is answered "unknown" at the deadline if Redis does not take the lost job again', async () => {
+  it('is answered "accepted" at the deadline if its lost job is recorded', async () => {
     const { submitter, ann, idOf } = await overdue({ isAdded: () => false })
     for (let i = 0; i < 41; i++) {
       await pass(250)
       submitter.rescue()
     }
 
-    expect(ann).toEqual({ result: { kind: 'unknown', commandId: idOf(0, 0) }, afterMs: 10_100 })
+    const result = { kind: 'accepted', commandId: idOf(0, 0), etaSeconds: null }
+    expect(ann).toEqual({ result, afterMs: 10_000 })
     expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('is answered "unknown" at the deadline if the add of the lost job does not end', async () => {
-    const { submitter, ann } = await overdue({
-      jobStore: {
-        store: async () => ({ kind: 'stored' }),
-        addAgain: () => new Promise(() => undefined),
-        ensureListed: async () => false,
+  it('is answered "unknown" after the deadline if its lost job cannot be recorded', async () => {
+    const { submitter, ann, idOf } = await overdue({
+      isAdded: () => false,
+      recordAccepted: async () => {
+        await pause(300)
+        return false
       },
     })
-    await pass(9900)
-    submitter.rescue()
+    for (let i = 0; i < 43; i++) {
+      await pass(250)
+      submitter.rescue()
+    }
 
-    await pass(200)
-
-    expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
+    expect(ann).toEqual({ result: { kind: 'unknown', commandId: idOf(0, 0) }, afterMs: 10_300 })
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('is not answered "accepted" if the job is found lost during the last check', async () => {
+  it('does not wait longer for a lookup than a moment before its job is recorded', async () => {
     const deadline = Date.now() + 10_000
-    const { submitter, ann } = await overdue({
-      isAdded: () => false,
+    const { ann } = await overdue({
       findStored: () =>
         Date.now() === deadline ? new Promise(() => undefined) : Promise.resolve(undefined),
     })
     await pass(10_050)
     expect(ann.result).toBeUndefined()
-    submitter.rescue()
 
-    await pass(50)
+    await pass(60)
 
-    expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 10_100 })
+    expect(ann.result?.kind).toBe('accepted')
   })
 
   it('does not change the "accepted" of other commands if its job is lost', async () => {
-    const { submitter, submit, end, idOf, reply } = given({ isAdded: () => false })
+    const { submitter, submit, end, reply } = given({ isAdded: () => false })
     const [ann, bob] = [submit('ann', 1200), submit('bob', 500)]
     await pass(0)
     end(0)
     await pass(1000)
     expect(bob.result?.kind).toBe('accepted')
     submitter.rescue()
-    await pass(300)
-    expect(ann.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
+    await pass(100)
+    expect(ann.result).toBeUndefined()
 
     // A worker that had fetched the job may still complete it.
-    expect(() => reply(0, [booked, booked])).not.toThrow()
+    reply(0, [booked, booked])
+    await pass(0)
+    expect(ann.result?.kind).toBe('decided')
     expect(bob.result?.kind).toBe('accepted')
   })
 
@@ -566,6 +556,124 @@ describe('an event at its depth limit', () => {
   })
 })
 
+describe('a record of acceptance', () => {
+  /** A submitter whose records the test ends. */
+  function recorded() {
+    const records: { job: JobToStore; end: (isRecorded: boolean) => void }[] = []
+    const kit = given({
+      recordAccepted: (job) => new Promise((resolve) => records.push({ job, end: resolve })),
+    })
+    return { ...kit, records }
+  }
+
+  it('is not made for a job whose clients all get the decision', async () => {
+    const { submit, end, reply, records } = recorded()
+    const ann = submit('ann')
+    await pass(0)
+    end(0)
+    await pass(3000)
+    reply(0, [booked])
+    await pass(0)
+
+    expect(ann.result?.kind).toBe('decided')
+    expect(records).toEqual([])
+  })
+
+  it('begins with the add if a client does not wait, who is answered once both have ended', async () => {
+    const { submit, job, end, records } = recorded()
+    const [ann, bob] = [submit('ann', 0), submit('bob', 0)]
+    await pass(0)
+    expect(records.map(({ job }) => job.jobId)).toEqual([job(0).jobId])
+
+    records[0]?.end(true)
+    await pass(0)
+    expect([ann.result, bob.result]).toEqual([undefined, undefined])
+    end(0)
+    await pass(0)
+    expect([ann.result?.kind, bob.result?.kind]).toEqual(['accepted', 'accepted'])
+  })
+
+  it('is awaited if the add ends first', async () => {
+    const { submit, end, records } = recorded()
+    const ann = submit('ann', 0)
+    await pass(0)
+    end(0)
+    await pass(0)
+    expect(ann.result).toBeUndefined()
+
+    records[0]?.end(true)
+    await pass(0)
+    expect(ann.result?.kind).toBe('accepted')
+  })
+
+  it('is made once for all clients of a job whose deadlines pass', async () => {
+    const { submit, end, records } = recorded()
+    const got = [submit('ann', 500), submit('bob', 600), submit('cem', 700)]
+    await pass(0)
+    end(0)
+    await pass(650)
+    expect(records).toHaveLength(1)
+    expect(got.map(({ result }) => result)).toEqual([undefined, undefined, undefined])
+
+    records[0]?.end(true)
+    await pass(0)
+    expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', undefined])
+    await pass(100)
+    expect(got[2]?.result?.kind).toBe('accepted')
+    expect(records).toHaveLength(1)
+  })
+
+  it('is attempted again for the next client if it failed', async () => {
+    const { submit, end, reply, records, idOf } = recorded()
+    const got = [submit('ann', 500), submit('bob', 900), submit('cem')]
+    await pass(0)
+    end(0)
+    await pass(500)
+    records[0]?.end(false)
+    await pass(0)
+    expect(got[0]?.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
+    expect(got[1]?.result).toBeUndefined()
+
+    await pass(400)
+    records[1]?.end(true)
+    await pass(0)
+    expect(got[1]?.result?.kind).toBe('accepted')
+    reply(0, [booked, booked, booked])
+    await pass(0)
+    expect(got[2]?.result?.kind).toBe('decided')
+  })
+
+  it('that fails before the add has ended makes the client get "unknown", not a second attempt', async () => {
+    const { submit, end, records } = recorded()
+    const ann = submit('ann', 0)
+    await pass(0)
+    records[0]?.end(false)
+    await pass(0)
+    expect(ann.result).toBeUndefined()
+
+    end(0)
+    await pass(0)
+    expect(ann.result?.kind).toBe('unknown')
+    expect(records).toHaveLength(1)
+  })
+
+  it('does not delay the decision', async () => {
+    const { submit, end, reply, records, submitter } = recorded()
+    const ann = submit('ann', 500)
+    await pass(0)
+    end(0)
+    await pass(500)
+    expect(records).toHaveLength(1)
+
+    reply(0, [booked])
+    await pass(0)
+    expect(ann.result?.kind).toBe('decided')
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
+    expect(() => records[0]?.end(false)).not.toThrow()
+    await pass(0)
+  })
+})
+
 describe('a process that drains', () => {
   it('answers "accepted" as soon as a command is stored, held commands included', async () => {
     const { submitter, submit, end } = given()
@@ -587,7 +695,21 @@ describe('a process that drains', () => {
     expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', 'accepted'])
   })
 
-  it('answers "unknown" soon to the clients of a lost job', async () => {
+  it('answers "unknown" soon to the clients of a job that cannot be recorded', async () => {
+    const { submitter, submit, end } = given({ recordAccepted: async () => false })
+    const ann = submit('ann')
+    await pass(0)
+    end(0)
+    await pass(1000)
+
+    submitter.drain()
+    await pass(100)
+
+    expect(ann.result?.kind).toBe('unknown')
+    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
+  })
+
+  it('answers "accepted" to the clients of a lost job once it is recorded', async () => {
     const { submitter, submit, end } = given({ isAdded: () => false })
     const ann = submit('ann')
     await pass(0)
@@ -597,10 +719,9 @@ describe('a process that drains', () => {
     await pass(0)
 
     submitter.drain()
-    await pass(100)
+    await pass(0)
 
-    expect(ann.result?.kind).toBe('unknown')
-    expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
+    expect(ann.result?.kind).toBe('accepted')
   })
 
   it('does not let later clients wait for the decision', async () => {

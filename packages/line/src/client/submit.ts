@@ -5,6 +5,7 @@ import {
   jobVersionOf,
   type LineLayout,
   type Log,
+  withDeadline,
 } from '@ticket-line/shared'
 import { countEvents } from '../depth.js'
 import { lineNameOf } from '../keys.js'
@@ -14,12 +15,13 @@ import { FIND_JOB_UNTIL_MS } from './error-budget.js'
 import type { FindStored } from './find-command.js'
 import {
   ADMITTING,
-  acceptedIn,
   acceptPending,
   answer,
   assignCommandIds,
+  failAccepting,
   failPending,
   HELD,
+  hasAccepting,
   isAnswered,
   type PendingCommand,
   type PendingJob,
@@ -27,7 +29,9 @@ import {
   resultOf,
   transition,
   transitionJob,
+  transitionRecord,
 } from './pending.js'
+import type { RecordAccepted } from './recorder.js'
 import { createRescue } from './rescue.js'
 import type { JobStore, StoreResult } from './store-job.js'
 import type { SubmitOptions, SubmitResult } from './types.js'
@@ -39,6 +43,7 @@ export interface SubmitterDeps {
   admission: Admission
   jobStore: JobStore
   findStored: FindStored
+  recordAccepted: RecordAccepted
   /** Maximum time that a command is held, ms. */
   holdMs: number
   log: Log
@@ -66,15 +71,12 @@ export interface Submitter {
   onReply(reply: JobReply): void
   /** Checks the jobs whose replies are overdue. Call it a few times a second. */
   rescue(): void
-  /** Sends everything that is held, and answers each client as soon as its job is stored. */
+  /** Sends everything that is held, and answers each client as soon as its job cannot be lost. */
   drain(): void
   counts(): PendingCounts
 }
 
-/**
- * After its deadline, a client still waits at most this long for a lookup in PostgreSQL, or for a
- * lost job to be added again, ms.
- */
+/** After its deadline, a client still waits at most this long for a lookup in PostgreSQL, ms. */
 const LAST_CHECK_MS = 100
 
 export function createSubmitter(deps: SubmitterDeps): Submitter {
@@ -143,7 +145,10 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       return
     }
     const job = makeJob(lineName, admitted)
-    finishStoring(job, await jobStore.store(job, firstSinceMs(job) + FIND_JOB_UNTIL_MS))
+    // The record and the add travel at the same time.
+    if (hasAccepting(job)) void record(job)
+    const findUntilMs = firstSinceMs(job) + FIND_JOB_UNTIL_MS
+    finishStoring(job, await jobStore.store(job, findUntilMs, () => job.record !== 'unrecorded'))
   }
 
   function makeJob(lineName: string, commands: PendingCommand[]): PendingJob {
@@ -161,6 +166,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       },
       commands,
       state: 'storing',
+      record: 'unrecorded',
       madeAtMs,
       checkedAtMs: madeAtMs,
       expectedAtMs: undefined,
@@ -197,7 +203,38 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     // The reply to the count of this job came before the reply to its add.
     const waitMs = admission.waitMs(job.lineName)
     if (waitMs !== undefined) job.expectedAtMs ??= nowMs + waitMs
-    acceptPending(job, nowMs)
+    settleAcceptance(job)
+    forgetIfAnswered(job)
+  }
+
+  /**
+   * Called when a job was stored or recorded, and when another of its clients waits for acceptance
+   * only. Answers these clients if the job cannot be lost any more. If it is not being recorded yet,
+   * this starts it.
+   */
+  function settleAcceptance(job: PendingJob): void {
+    if (job.state === 'storing' || !hasAccepting(job)) return
+    switch (job.record) {
+      case 'unrecorded':
+        void record(job)
+        break
+      case 'recording':
+        break
+      case 'recorded':
+        acceptPending(job, clock.steadyMs())
+        break
+      case 'unrecordable':
+        failAccepting(job)
+        transitionRecord(job, 'unrecorded')
+        break
+    }
+  }
+
+  async function record(job: PendingJob): Promise<void> {
+    transitionRecord(job, 'recording')
+    const isRecorded = await deps.recordAccepted(job)
+    transitionRecord(job, isRecorded ? 'recorded' : 'unrecordable')
+    settleAcceptance(job)
     forgetIfAnswered(job)
   }
 
@@ -219,7 +256,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
         batcher.flush(lineName)
         break
       case 'in_job':
-        answerLate(command)
+        void answerLate(command)
         break
       case 'admitting':
       case 'answered':
@@ -229,27 +266,16 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 
   /**
    * Answers a client whose wait is over: with the decision if it is in PostgreSQL, otherwise with
-   * "accepted" if the job is stored. If the job is lost, the rescue gets `LAST_CHECK_MS` to add it
-   * again, and after that the client gets "unknown". If the first add of the job has not ended,
+   * "accepted" as soon as the job is recorded. If the first add of the job has not ended,
    * `finishStoring` answers.
    */
-  function answerLate(command: PendingCommand): void {
+  async function answerLate(command: PendingCommand): Promise<void> {
     if (command.state.kind !== 'in_job' || command.state.job.state === 'storing') return
-    const { job, commandId } = command.state
-    function end(): void {
-      lastCheck.cancel()
-      const isStored = job.state === 'stored'
-      answer(
-        command,
-        isStored ? acceptedIn(job, commandId, clock.steadyMs()) : { kind: 'unknown', commandId },
-      )
-      forgetIfAnswered(job)
-    }
-    function acceptIfStored(): void {
-      if (job.state === 'stored') end()
-    }
-    const lastCheck = deps.setTimer(end, LAST_CHECK_MS)
-    findOutcome(job, command).then(acceptIfStored, acceptIfStored)
+    const { job } = command.state
+    const found = findOutcome(job, command).catch(() => undefined)
+    await withDeadline(found, LAST_CHECK_MS, () => undefined)
+    settleAcceptance(job)
+    forgetIfAnswered(job)
   }
 
   /** Looks for the outcome of a command in PostgreSQL, and answers the client if it is there. */
@@ -265,14 +291,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   function drain(): void {
     draining = true
     for (const job of [...jobs.values()]) {
-      for (const command of job.commands) {
-        command.waitsFor = 'acceptance'
-        if (job.state === 'lost') answerLate(command)
-      }
-      if (job.state === 'stored') {
-        acceptPending(job, clock.steadyMs())
-        forgetIfAnswered(job)
-      }
+      for (const command of job.commands) command.waitsFor = 'acceptance'
+      settleAcceptance(job)
+      forgetIfAnswered(job)
     }
     for (const command of batcher.held()) command.waitsFor = 'acceptance'
     for (const lineName of batcher.lineNames()) batcher.flush(lineName)

@@ -1,0 +1,145 @@
+import type { JobPayload } from '@ticket-line/shared'
+import type { Pool } from 'pg'
+
+/** A job that clients may be told is accepted. */
+export interface AcceptedJob {
+  jobId: string
+  lineName: string
+  payload: JobPayload
+}
+
+/** A page of recorded jobs that have a command without an outcome. */
+export interface UndecidedPage {
+  /** In order of acceptance. */
+  jobs: (AcceptedJob & { acceptedNo: number })[]
+  /** The number from which the next page begins; undefined if there are no more jobs. */
+  next: number | undefined
+}
+
+/** Where a recorded job is, for clients that ask while Redis does not hold it. */
+export interface AcceptedPlace {
+  payload: JobPayload
+  /** How many commands of its line were recorded before it and are not decided. */
+  commandsAhead: number
+}
+
+/** The jobs that clients were told are accepted. Each method throws the driver's error. */
+export interface AcceptedJobStore {
+  /**
+   * Records jobs, in the order of the array. A job that is recorded already stays as it is.
+   *
+   * @returns when they are committed
+   */
+  record(jobs: readonly AcceptedJob[]): Promise<void>
+  /** Reads the undecided jobs among the next `limit` recorded jobs after number `after`. */
+  readUndecided(after: number, limit: number): Promise<UndecidedPage>
+  /** Returns which of these jobs are recorded. */
+  filterRecorded(jobIds: readonly string[]): Promise<Set<string>>
+  /** Finds a recorded job. Undefined if there is none, or it is decided and was tidied up. */
+  find(jobId: string): Promise<AcceptedPlace | undefined>
+  /**
+   * Removes the decided jobs among the next `limit` recorded jobs after number `after`.
+   *
+   * @returns how many it removed, and the number to continue after; undefined at the end
+   */
+  removeDecided(
+    after: number,
+    limit: number,
+  ): Promise<{ removed: number; next: number | undefined }>
+}
+
+/**
+ * SQL of the condition that all commands of a job have outcomes. The last command is decided last,
+ * so most undecided jobs cost one lookup.
+ */
+function isDecided(job: string): string {
+  const count = `split_part(${job}.job_id, '.', 3)::int`
+  return `(EXISTS (SELECT FROM commands WHERE command_id = ${job}.job_id || '.' || (${count} - 1))
+    AND NOT EXISTS (
+      SELECT FROM generate_series(0, ${count} - 2) AS i
+      WHERE NOT EXISTS (SELECT FROM commands WHERE command_id = ${job}.job_id || '.' || i)
+    ))`
+}
+
+const NEXT_JOBS = `SELECT * FROM accepted_jobs WHERE accepted_no > $1 ORDER BY accepted_no LIMIT $2`
+
+/** The number to continue after, if there may be more rows than were read. */
+function nextAfter(read: number, limit: number, last: string | null): number | undefined {
+  return read < limit || last === null ? undefined : Number(last)
+}
+
+export function createAcceptedJobStore(pool: Pool): AcceptedJobStore {
+  return {
+    async record(jobs) {
+      await pool.query({
+        name: 'accepted_record',
+        text: `INSERT INTO accepted_jobs (job_id, line_name, payload)
+          SELECT job_id, line_name, payload
+          FROM unnest($1::text[], $2::text[], $3::text[]::jsonb[])
+            WITH ORDINALITY AS j (job_id, line_name, payload, place)
+          ORDER BY place ON CONFLICT (job_id) DO NOTHING`,
+        values: [
+          jobs.map(({ jobId }) => jobId),
+          jobs.map(({ lineName }) => lineName),
+          jobs.map(({ payload }) => JSON.stringify(payload)),
+        ],
+      })
+    },
+
+    async readUndecided(after, limit) {
+      const { rows } = await pool.query<{
+        read: number
+        last: string | null
+        jobs: UndecidedPage['jobs']
+      }>({
+        name: 'accepted_undecided',
+        text: `WITH page AS MATERIALIZED (${NEXT_JOBS})
+          SELECT count(*)::int AS read, max(accepted_no) AS last,
+            coalesce(json_agg(json_build_object('jobId', job_id, 'acceptedNo', accepted_no, 'lineName', line_name, 'payload', payload)
+              ORDER BY accepted_no) FILTER (WHERE NOT ${isDecided('page')}), '[]') AS jobs
+          FROM page`,
+        values: [after, limit],
+      })
+      const { read, last, jobs } = rows[0] as (typeof rows)[number]
+      return { jobs, next: nextAfter(read, limit, last) }
+    },
+
+    async filterRecorded(jobIds) {
+      const { rows } = await pool.query<{ job_id: string }>({
+        name: 'accepted_filter',
+        text: 'SELECT job_id FROM accepted_jobs WHERE job_id = ANY($1::text[])',
+        values: [jobIds],
+      })
+      return new Set(rows.map((row) => row.job_id))
+    },
+
+    async find(jobId) {
+      const { rows } = await pool.query<{ payload: JobPayload; ahead: number }>({
+        name: 'accepted_find',
+        text: `SELECT payload, (
+            SELECT coalesce(sum(split_part(a.job_id, '.', 3)::int), 0)::int FROM accepted_jobs a
+            WHERE a.line_name = j.line_name AND a.accepted_no < j.accepted_no AND NOT ${isDecided('a')}
+          ) AS ahead
+          FROM accepted_jobs j WHERE job_id = $1`,
+        values: [jobId],
+      })
+      const [row] = rows
+      return row && { payload: row.payload, commandsAhead: row.ahead }
+    },
+
+    async removeDecided(after, limit) {
+      const { rows } = await pool.query<{ read: number; last: string | null; removed: number }>({
+        name: 'accepted_tidy',
+        text: `WITH page AS MATERIALIZED (${NEXT_JOBS}), removed AS (
+            DELETE FROM accepted_jobs
+            WHERE job_id = ANY (ARRAY(SELECT job_id FROM page WHERE ${isDecided('page')})) RETURNING 1
+          )
+          SELECT count(*)::int AS read, max(accepted_no) AS last,
+            (SELECT count(*)::int FROM removed) AS removed FROM page`,
+        values: [after, limit],
+      })
+      const { read, last, removed } = rows[0] as (typeof rows)[number]
+      return { removed, next: nextAfter(read, limit, last) }
+    },
+  }
+}
