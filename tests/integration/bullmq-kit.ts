@@ -26,6 +26,7 @@ import {
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { sharedServers } from '../stack/shared-servers.ts'
+import { readyFor } from './line-stack.ts'
 
 /** Lines on a real Redis, served by the worker's code. The test supplies the decisions. */
 export interface BullKit {
@@ -117,6 +118,10 @@ export async function createBullKit(): Promise<BullKit> {
         return { kind: 'decided', outcomes: [] }
       },
       sendReply: () => undefined,
+      readiness: readyFor('test'),
+      readGeneration: async () => 'test',
+      filterRecorded: async () => new Set<string>(),
+      putLast: async () => undefined,
       isStopping: () => stopping,
       clock: systemClock,
     }

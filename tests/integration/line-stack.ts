@@ -1,6 +1,15 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
-import { createDatabase, type Pool } from '@ticket-line/db'
-import { createLineRegistry, depthKey, lineBase, lineNameOf } from '@ticket-line/line'
+import { createAcceptedJobStore, createDatabase, type Pool } from '@ticket-line/db'
+import {
+  createLineRegistry,
+  createReadiness,
+  depthKey,
+  lineBase,
+  lineNameOf,
+  type Readiness,
+  readyKey,
+  shardPrefixes,
+} from '@ticket-line/line'
 import {
   createLineClient,
   type LineClientOptions,
@@ -33,6 +42,13 @@ export interface LineStack {
 
 const silent = createLog('test', 'silent')
 
+/** A readiness that has found this generation. */
+export function readyFor(generation: string): Readiness {
+  const readiness = createReadiness()
+  readiness.become(generation)
+  return readiness
+}
+
 export async function createLineStack(lines = 0): Promise<LineStack> {
   const base = await createBase()
   const kit = await createLineKit(base)
@@ -56,6 +72,12 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     return database.pool
   }
 
+  /** As if a recovery had found that Redis has everything. */
+  async function ready(): Promise<Readiness> {
+    for (const prefix of shardPrefixes(layout)) await redis.set(readyKey(prefix), 'test')
+    return readyFor('test')
+  }
+
   return {
     kit,
     layout,
@@ -67,6 +89,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         redisUrl,
         pool: overrides.pool ?? pool(),
         layout,
+        readiness: await ready(),
         maxQueueDepth: 20_000,
         holdMs: 100,
         redisTimeoutMs: 400,
@@ -100,6 +123,9 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         options,
         redis: connection,
         registry: createLineRegistry(connection, layout),
+        readiness: await ready(),
+        acceptedJobs: createAcceptedJobStore(kit.database.pool),
+        onRescued: () => undefined,
         onJob: (job) => jobResultOf(apply(job)),
         onStalled: () => undefined,
         log: silent,

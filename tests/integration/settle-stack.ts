@@ -1,4 +1,11 @@
-import { lineBase, lineNameOf } from '@ticket-line/line'
+import { whileAlone } from '@ticket-line/db'
+import {
+  createReadiness,
+  createRecoveryRedis,
+  lineBase,
+  lineNameOf,
+  watchReadiness,
+} from '@ticket-line/line'
 import { createLineClient, type LineService } from '@ticket-line/line/client'
 import { createSettleStore, createSettles, type Settles } from '@ticket-line/line/server'
 import { createLog, type LineLayout, newJobId, systemClock } from '@ticket-line/shared'
@@ -55,10 +62,21 @@ export async function createSettleStack({
   const redis = new Redis(system.redisUrl)
   redis.on('error', () => undefined)
   onTestFinished(() => redis.disconnect())
+  const readiness = createReadiness()
+  const recovery = watchReadiness({
+    redis: createRecoveryRedis(redis, layout),
+    readiness,
+    isOurs: () => true,
+    alone: (run) => whileAlone(pool, run),
+    onRescued: () => undefined,
+    log: silent,
+  })
+  onTestFinished(() => recovery.stop())
   const line = createLineClient({
     redisUrl: system.redisUrl,
     pool,
     layout,
+    readiness,
     maxQueueDepth: 20_000,
     holdMs: 100,
     redisTimeoutMs: 400,
@@ -67,7 +85,8 @@ export async function createSettleStack({
     log: silent,
   })
   onTestFinished(() => line.close())
-  await until(() => line.availability.redis() && line.availability.postgres(), {
+  const isReady = () => readiness.generation() !== undefined
+  await until(() => isReady() && line.availability.redis() && line.availability.postgres(), {
     timeoutMs: 10_000,
   })
   const query: SettleStack['query'] = async (sql, values) => (await pool.query(sql, values)).rows

@@ -7,17 +7,22 @@
     KEYS[3] queued jobs of the line
     KEYS[4] active jobs of the line
     KEYS[5] pace of the line (pace.ts)
+    KEYS[6] generation of the shard (readiness.ts)
 
     ARGV[1] depth limit of an event; negative for no limit
     ARGV[2] '1' to register the line
     ARGV[3] name of the line
     ARGV[4] how long after its registration an empty line counts as left behind, ms
-    ARGV[5], ARGV[6] … id of an event and its number of commands, for each event
+    ARGV[5] the generation that the caller knows; empty if it does not matter
+    ARGV[6], ARGV[7] … id of an event and its number of commands, for each event
 
   Output:
-    first, how long a job at the end of the line waits at its pace, ms; -1 if that is unknown;
+    first, 1 if the shard has that generation, otherwise 0: Redis may have lost accepted jobs;
+    then how long a job at the end of the line waits at its pace, ms; -1 if that is unknown;
     then two numbers for each event, in the order of ARGV: commands admitted, and its depth
     afterwards
+
+  The commands are counted whatever the generation is, because their job may already be on its way.
 
   The line is registered before its job is added, so the sweep of the workers finds the job if the
   wake-up after the add is lost.
@@ -33,10 +38,12 @@ local registered_key = KEYS[2]
 local queued_key = KEYS[3]
 local active_key = KEYS[4]
 local pace_key = KEYS[5]
+local ready_key = KEYS[6]
 local limit = tonumber(ARGV[1])
 local registers = ARGV[2] == '1'
 local line_name = ARGV[3]
 local left_behind_after_ms = tonumber(ARGV[4])
+local generation = ARGV[5]
 
 --- @include "include/now"
 
@@ -52,9 +59,13 @@ local function wait_ms()
   return redis.call('LLEN', queued_key) * math.min(pace[1] / pace[2], pace[3] / pace[4])
 end
 
-local result = { wait_ms() }
+local function is_ready()
+  return generation == '' or redis.call('GET', ready_key) == generation
+end
+
+local result = { is_ready() and 1 or 0, wait_ms() }
 local admits_any = false
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local event_id = ARGV[i]
   local wanted = tonumber(ARGV[i + 1])
   local admitted = wanted

@@ -27,6 +27,7 @@ export interface DepthCounter {
    *
    * @param limit highest depth of an event; undefined counts all commands in
    * @param registers true to register the line as well
+   * @param generation the generation of the shard that the caller knows; empty if it does not matter
    * @returns what was counted in, and how long it waits
    */
   admit(
@@ -34,6 +35,7 @@ export interface DepthCounter {
     counts: EventCounts,
     limit: number | undefined,
     registers: boolean,
+    generation: string,
   ): Promise<Admitted>
   /** Counts out commands whose job is not added, without waiting for the result. */
   takeBack(lineName: string, counts: EventCounts): void
@@ -42,6 +44,8 @@ export interface DepthCounter {
 }
 
 export interface Admitted {
+  /** False if the shard has another generation: Redis may have lost accepted jobs. */
+  isReady: boolean
   /** How many commands of each event were counted in, and its depth afterwards. */
   events: { eventId: number; admitted: number; depth: number }[]
   /**
@@ -55,13 +59,18 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
   const admitCommands = defineAdmitCommands(redis)
   const forgetDepth = defineForgetDepth(redis)
   return {
-    async admit(name, counts, limit, registers) {
+    async admit(name, counts, limit, registers, generation) {
       // The caller adds the job in the same turn. The count and the add then go to the socket in
       // one write.
       if (limit === undefined) writeTogether(redis)
-      const [waitMs = -1, ...counted] = await admitCommands(
+      const [ready, waitMs = -1, ...counted] = await admitCommands(
         { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },
-        { limit: limit ?? UNLIMITED, registers, leftBehindAfterMs: LEFT_BEHIND_AFTER_MS },
+        {
+          limit: limit ?? UNLIMITED,
+          registers,
+          leftBehindAfterMs: LEFT_BEHIND_AFTER_MS,
+          generation,
+        },
         counts,
       )
       let i = 0
@@ -70,7 +79,7 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
         admitted: counted[i++] ?? 0,
         depth: counted[i++] ?? 0,
       }))
-      return { events, waitMs: waitMs < 0 ? undefined : waitMs }
+      return { isReady: ready === 1, events, waitMs: waitMs < 0 ? undefined : waitMs }
     },
     takeBack(lineName, counts) {
       const key = depthKey(lineBase(lineName, layout))

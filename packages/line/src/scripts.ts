@@ -14,11 +14,14 @@ import {
   depthKey,
   failedJobsKey,
   jobKey,
+  jobLockKey,
   paceKey,
   pausedJobsKey,
   prioritizedJobsKey,
   queuedJobsKey,
+  readyKey,
   recentLinesKey,
+  recoveringKey,
   registeredLinesKey,
   settleMarkKey,
   stalledCheckKey,
@@ -30,14 +33,15 @@ import { type PACE_TIMES, type Pace, parsePace } from './pace.js'
 export type EventCounts = ReadonlyMap<number, number>
 
 /**
- * @returns how long a job at the end of the line waits, ms, or -1; then commands admitted and depth
- * afterwards, two numbers for each event of `counts`
+ * @returns 1 if the shard has the generation, otherwise 0; how long a job at the end of the line
+ * waits, ms, or -1; then commands admitted and depth afterwards, two numbers for each event of
+ * `counts`
  */
 export function defineAdmitCommands(redis: Redis) {
   const run = define<number[]>(redis, 'admit-commands')
   return (
     line: { name: string; base: string; prefix: string },
-    options: { limit: number; registers: boolean; leftBehindAfterMs: number },
+    options: { limit: number; registers: boolean; leftBehindAfterMs: number; generation: string },
     counts: EventCounts,
   ): Promise<number[]> =>
     run(
@@ -46,10 +50,12 @@ export function defineAdmitCommands(redis: Redis) {
       queuedJobsKey(line.base),
       activeJobsKey(line.base),
       paceKey(line.base),
+      readyKey(line.prefix),
       options.limit,
       options.registers ? 1 : 0,
       line.name,
       options.leftBehindAfterMs,
+      options.generation,
       ...flat(counts),
     )
 }
@@ -154,6 +160,27 @@ export function defineRelistJob(redis: Redis) {
         jobId,
       )
     ]
+}
+
+/** Puts the recorded jobs of a line before its other queued jobs, in the given order. */
+export function definePutFirst(redis: Redis) {
+  const run = define<null>(redis, 'put-first')
+  return (base: string, jobIds: readonly string[]): Promise<null> =>
+    run(queuedJobsKey(base), ...jobIds)
+}
+
+/** Puts an active job back at the end of its line. */
+export function definePutLast(redis: Redis) {
+  const run = define<null>(redis, 'put-last')
+  return (base: string, jobId: string): Promise<null> =>
+    run(queuedJobsKey(base), activeJobsKey(base), jobLockKey(base, jobId), jobId)
+}
+
+/** @returns whether the token was still there, so that the shard has its generation now */
+export function defineEndRecovery(redis: Redis) {
+  const run = define<0 | 1>(redis, 'end-recovery')
+  return async (prefix: string, token: string, generation: string): Promise<boolean> =>
+    (await run(recoveringKey(prefix), readyKey(prefix), token, generation)) === 1
 }
 
 /** The settle of an event, on its way into the line. */

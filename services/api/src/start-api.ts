@@ -5,8 +5,15 @@ import {
   type Database,
   readLastChanges,
   whenReachable,
+  whileAlone,
 } from '@ticket-line/db'
-import { createInstallationWatch, followAnnouncements } from '@ticket-line/line'
+import {
+  createInstallationWatch,
+  createReadiness,
+  createRecoveryRedis,
+  followAnnouncements,
+  watchReadiness,
+} from '@ticket-line/line'
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
   type Closers,
@@ -61,11 +68,13 @@ export async function startApi(
   redis.on('error', (err) => log.debug({ err }, 'the Redis connection of the rate limits failed'))
   closers.push('redis of rate limits', () => redis.disconnect())
 
+  const readiness = createReadiness()
   const line = createLineClient({
     ...config.line,
     redisUrl: config.redisUrl,
     pool: databases.line.pool,
     layout: config.layout,
+    readiness,
     log,
   })
   closers.push('line', () => line.close())
@@ -103,12 +112,25 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
+  const recovery = watchReadiness({
+    redis: createRecoveryRedis(line.redis, config.layout),
+    readiness,
+    isOurs: installation.isSure,
+    alone: (run) => whileAlone(databases.line.pool, run),
+    onRescued: (jobs) => metrics.rescuedJobs.inc(jobs),
+    log,
+  })
+  closers.push('recovery', () => recovery.stop())
   const { app, identity, streams } = await wireApp({
     config,
     databases,
     redis,
     line,
-    availability: checkedAvailability(line.availability, checked, installation.isSure),
+    availability: checkedAvailability(
+      line.availability,
+      checked,
+      () => installation.isSure() && readiness.generation() !== undefined,
+    ),
     changeWatch,
     lifecycle,
     cors,
@@ -178,15 +200,16 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
 
 /**
  * A server counts as unavailable until it has passed its checks once. Redis also counts as
- * unavailable while it is uncertain whether it belongs to this installation.
+ * unavailable while it is uncertain whether it belongs to this installation and has everything that
+ * was accepted.
  */
 function checkedAvailability(
   availability: Availability,
   checked: { redis: boolean; postgres: boolean },
-  isOurRedis: () => boolean,
+  isRedisReady: () => boolean,
 ): Availability {
   return {
-    redis: () => checked.redis && isOurRedis() && availability.redis(),
+    redis: () => checked.redis && isRedisReady() && availability.redis(),
     postgres: () => checked.postgres && availability.postgres(),
   }
 }

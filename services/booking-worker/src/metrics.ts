@@ -24,6 +24,7 @@ export interface WorkerMetrics {
   environmentFault(): void
   setAside(): void
   stalled(jobs: number): void
+  rescued(jobs: number): void
   pruned(atMs: number): void
 }
 
@@ -93,6 +94,11 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
     help: 'Jobs that were set aside: neither decided nor left in their line.',
     registers,
   })
+  const rescuedJobs = new Counter({
+    name: 'ticket_line_rescued_jobs_total',
+    help: 'Accepted jobs that Redis had lost and that this process added again.',
+    registers,
+  })
   const lastPrune = new Gauge({
     name: 'ticket_line_last_prune_timestamp_seconds',
     help: 'When this process last removed all old outcomes, keys and tokens, in seconds since 1970; 0 before the first time.',
@@ -144,6 +150,7 @@ export function createMetrics(registry: Registry, lineCounts: LineServer['counts
     environmentFault: () => environmentFaults.inc(),
     setAside: () => setAside.inc(),
     stalled: (jobs) => stalled.inc(jobs),
+    rescued: (jobs) => rescuedJobs.inc(jobs),
     pruned: (atMs) => lastPrune.set(atMs / 1000),
   }
 }

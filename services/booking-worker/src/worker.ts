@@ -1,5 +1,7 @@
 import {
+  type AcceptedJobStore,
   checkDatabase,
+  createAcceptedJobStore,
   createDatabase,
   createLineStore,
   type Database,
@@ -9,8 +11,17 @@ import {
   readDueEvents,
   readHoldsOverview,
   whenReachable,
+  whileAlone,
 } from '@ticket-line/db'
-import { createLineRegistry, joinInstallation, type LineRegistry } from '@ticket-line/line'
+import {
+  createLineRegistry,
+  createReadiness,
+  createRecoveryRedis,
+  joinInstallation,
+  type LineRegistry,
+  type Readiness,
+  watchReadiness,
+} from '@ticket-line/line'
 import {
   divideGrace,
   isSettle,
@@ -75,12 +86,13 @@ export async function startWorker(
 ): Promise<{ port: number }> {
   const startup = { config, log, closers }
   const { database, maintenance } = await openDatabases(startup)
-  const { redis, findUnreachable } = await joinInstallation({
+  const member = await joinInstallation({
     ...startup,
     service: 'worker',
     pool: maintenance.pool,
     onRefused,
   })
+  const { redis } = member
 
   const registry = createLineRegistry(redis, config.layout)
   const promRegistry = createRegistry('booking-worker')
@@ -92,7 +104,26 @@ export async function startWorker(
   if (tracing !== undefined) closers.push('tracing', () => tracing.close(config.shutdownGraceMs))
 
   const store = createLineStore(database.pool, maintenance.pool)
-  const lineServer = serveLines(startup, { store, redis, registry, metrics, tracing })
+  const readiness = createReadiness()
+  const acceptedJobs = createAcceptedJobStore(maintenance.pool)
+  const lineServer = serveLines(startup, {
+    store,
+    acceptedJobs,
+    readiness,
+    redis,
+    registry,
+    metrics,
+    tracing,
+  })
+  const recovery = watchReadiness({
+    redis: createRecoveryRedis(redis, config.layout),
+    readiness,
+    isOurs: member.isSure,
+    alone: (run) => whileAlone(maintenance.pool, run),
+    onRescued: metrics.rescued,
+    log,
+  })
+  closers.push('recovery', () => recovery.stop())
 
   startClock(startup, lineServer.addSettles)
 
@@ -127,7 +158,11 @@ export async function startWorker(
     portVariable: 'WORKER_PORT',
     registry: promRegistry,
     metricsToken: config.metricsToken,
-    findUnreachable,
+    async findUnreachable() {
+      const names = await member.findUnreachable()
+      const isReady = readiness.generation() !== undefined || names.includes('redis')
+      return isReady ? names : ['redis', ...names]
+    },
   })
   closers.push('health', () => health.close())
   return { port: health.port }
@@ -158,9 +193,8 @@ async function openDatabases({
   closers.push('postgres', () => database.close())
   const maintenance = createDatabase({
     ...common,
-    // One connection prunes. The other one checks whether PostgreSQL answers, and must not wait for
-    // the first.
-    poolSize: 2,
+    // One connection prunes, one adds lost jobs again, and one checks whether PostgreSQL answers.
+    poolSize: 3,
     applicationName: 'booking-worker maintenance',
     statementTimeoutMs: 30_000,
   })
@@ -217,12 +251,16 @@ function serveLines(
   { config, log, closers }: Startup,
   {
     store,
+    acceptedJobs,
+    readiness,
     redis,
     registry,
     metrics,
     tracing,
   }: {
     store: LineStore
+    acceptedJobs: AcceptedJobStore
+    readiness: Readiness
     redis: Redis
     registry: LineRegistry
     metrics: WorkerMetrics
@@ -257,8 +295,11 @@ function serveLines(
     options: config,
     redis,
     registry,
+    readiness,
+    acceptedJobs,
     log,
     clock,
+    onRescued: metrics.rescued,
     onStalled: (jobs) => metrics.stalled(jobs),
     onSetAside: () => metrics.setAside(),
     async onJob(job) {

@@ -1,5 +1,5 @@
 import type { JobPayload } from '@ticket-line/shared'
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 
 /** A job that clients may be told is accepted. */
 export interface AcceptedJob {
@@ -31,8 +31,12 @@ export interface AcceptedJobStore {
    * @returns when they are committed
    */
   record(jobs: readonly AcceptedJob[]): Promise<void>
-  /** Reads the undecided jobs among the next `limit` recorded jobs after number `after`. */
-  readUndecided(after: number, limit: number): Promise<UndecidedPage>
+  /**
+   * Reads the undecided jobs among the next `limit` recorded jobs after number `after`.
+   *
+   * @param minAgeMs leaves out jobs that were recorded less than this ago
+   */
+  readUndecided(after: number, limit: number, minAgeMs?: number): Promise<UndecidedPage>
   /** Returns which of these jobs are recorded. */
   filterRecorded(jobIds: readonly string[]): Promise<Set<string>>
   /** Finds a recorded job. Undefined if there is none, or it is decided and was tidied up. */
@@ -47,6 +51,38 @@ export interface AcceptedJobStore {
     limit: number,
   ): Promise<{ removed: number; next: number | undefined }>
 }
+
+/**
+ * Runs a function on a connection of its own, while no other process with this database and schema
+ * does.
+ *
+ * @returns false if another process runs it now
+ * @throws whatever the function throws, or the driver's error
+ */
+export async function whileAlone(
+  pool: Pool,
+  run: (store: AcceptedJobStore) => Promise<void>,
+): Promise<boolean> {
+  const client = await pool.connect()
+  let isBroken = true
+  try {
+    const { rows } = await client.query<{ locked: boolean }>(
+      `SELECT pg_try_advisory_lock(${RECOVERY_LOCK}) AS locked`,
+    )
+    const isAlone = rows[0]?.locked === true
+    if (isAlone) {
+      await run(createAcceptedJobStore(client))
+      await client.query(`SELECT pg_advisory_unlock(${RECOVERY_LOCK})`)
+    }
+    isBroken = false
+    return isAlone
+  } finally {
+    // Closing the connection also gives the lock back.
+    client.release(isBroken)
+  }
+}
+
+const RECOVERY_LOCK = `hashtextextended('ticket-line recovery ' || current_schema(), 0)`
 
 /**
  * SQL of the condition that all commands of a job have outcomes. The last command is decided last,
@@ -68,7 +104,7 @@ function nextAfter(read: number, limit: number, last: string | null): number | u
   return read < limit || last === null ? undefined : Number(last)
 }
 
-export function createAcceptedJobStore(pool: Pool): AcceptedJobStore {
+export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStore {
   return {
     async record(jobs) {
       await pool.query({
@@ -86,7 +122,7 @@ export function createAcceptedJobStore(pool: Pool): AcceptedJobStore {
       })
     },
 
-    async readUndecided(after, limit) {
+    async readUndecided(after, limit, minAgeMs = 0) {
       const { rows } = await pool.query<{
         read: number
         last: string | null
@@ -96,9 +132,11 @@ export function createAcceptedJobStore(pool: Pool): AcceptedJobStore {
         text: `WITH page AS MATERIALIZED (${NEXT_JOBS})
           SELECT count(*)::int AS read, max(accepted_no) AS last,
             coalesce(json_agg(json_build_object('jobId', job_id, 'acceptedNo', accepted_no, 'lineName', line_name, 'payload', payload)
-              ORDER BY accepted_no) FILTER (WHERE NOT ${isDecided('page')}), '[]') AS jobs
+              ORDER BY accepted_no) FILTER (
+                WHERE accepted_at <= clock_timestamp() - make_interval(secs => $3) AND NOT ${isDecided('page')}
+              ), '[]') AS jobs
           FROM page`,
-        values: [after, limit],
+        values: [after, limit, minAgeMs / 1000],
       })
       const { read, last, jobs } = rows[0] as (typeof rows)[number]
       return { jobs, next: nextAfter(read, limit, last) }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Admitted, DepthCounter, EventCounts } from '../depth.js'
+import { createReadiness } from '../recovery/readiness.js'
 import { createAdmission } from './admission.js'
 
 interface Asked {
@@ -7,6 +8,7 @@ interface Asked {
   counts: EventCounts
   limit: number | undefined
   registers: boolean
+  generation: string
   reply: (admitted: Admitted) => void
   fail: (error: Error) => void
 }
@@ -15,15 +17,21 @@ interface Asked {
 function given({ maxDepth = 10 } = {}) {
   const asked: Asked[] = []
   let nowMs = 0
+  const takenBack: [string, EventCounts][] = []
+  const readiness = createReadiness()
+  readiness.become('one')
   const depth: DepthCounter = {
-    admit: (lineName, counts, limit, registers) =>
-      new Promise((reply, fail) => asked.push({ lineName, counts, limit, registers, reply, fail })),
-    takeBack: () => undefined,
+    admit: (lineName, counts, limit, registers, generation) =>
+      new Promise((reply, fail) =>
+        asked.push({ lineName, counts, limit, registers, generation, reply, fail }),
+      ),
+    takeBack: (lineName, counts) => takenBack.push([lineName, counts]),
     forget: async () => false,
   }
   const admission = createAdmission({
     depth,
     maxDepth,
+    readiness,
     clock: { wallMs: () => nowMs, steadyMs: () => nowMs },
   })
   const log: string[] = []
@@ -44,11 +52,57 @@ function given({ maxDepth = 10 } = {}) {
     depthAfter = admitted,
     eventId = 1,
     waitMs?: number,
-  ): void => asked[index]?.reply({ events: [{ eventId, admitted, depth: depthAfter }], waitMs })
-  return { admission, admit, asked, log, reply, advance: (ms: number) => (nowMs += ms) }
+    isReady = true,
+  ): void =>
+    asked[index]?.reply({ isReady, events: [{ eventId, admitted, depth: depthAfter }], waitMs })
+  const replyUnready = (index: number, admitted: number): void =>
+    reply(index, admitted, admitted, 1, undefined, false)
+  const advance = (ms: number): number => {
+    nowMs += ms
+    return nowMs
+  }
+  return { admission, admit, asked, log, reply, replyUnready, takenBack, readiness, advance }
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+describe('admission in a Redis that has lost its generation', () => {
+  it('becomes unsure, and leaves the count of a job that is on its way', async () => {
+    const { admit, asked, log, replyUnready, takenBack, readiness } = given({ maxDepth: 20_000 })
+    admit('x', 2)
+    expect(asked[0]?.generation).toBe('one')
+
+    replyUnready(0, 2)
+    await settle()
+
+    expect(log).toEqual(['x at once'])
+    expect(readiness.generation()).toBeUndefined()
+    expect(takenBack).toEqual([])
+  })
+
+  it('fails close to the limit, and takes its count back', async () => {
+    const { admit, log, replyUnready, takenBack, readiness } = given()
+    admit('x', 2)
+
+    replyUnready(0, 2)
+    await settle()
+
+    expect(log).toEqual(['x failed'])
+    expect(readiness.generation()).toBeUndefined()
+    expect(takenBack).toEqual([['a', new Map([[1, 2]])]])
+  })
+
+  it('does not become unsure by a count that was sent before the present generation', async () => {
+    const { admit, replyUnready, readiness } = given({ maxDepth: 20_000 })
+    admit('x', 2)
+    readiness.become('two')
+
+    replyUnready(0, 2)
+    await settle()
+
+    expect(readiness.generation()).toBe('two')
+  })
+})
 
 describe('admission far from the depth limit', () => {
   it('admits at once, and counts without a limit', () => {

@@ -1,6 +1,7 @@
 import type { Clock } from '@ticket-line/shared'
 import { LRUCache } from 'lru-cache'
 import type { DepthCounter, EventCounts } from '../depth.js'
+import type { Readiness } from '../recovery/readiness.js'
 
 /** Counts commands into their lines, and limits how many undecided ones an event has. */
 export interface Admission {
@@ -9,8 +10,8 @@ export interface Admission {
    *
    * @returns how many commands of each event may enter. The result is a promise only if an event
    * may be close to its limit, or if an earlier call for the line is still in progress
-   * @throws if Redis cannot be reached or does not reply. If it counted the commands all the same,
-   * workers correct the count later
+   * @throws if Redis cannot be reached, does not reply, or may have lost accepted jobs. If it counted
+   * the commands all the same, workers correct the count later
    */
   admit(
     lineName: string,
@@ -29,6 +30,7 @@ export interface AdmissionDeps {
   depth: DepthCounter
   /** Maximum number of undecided commands of one event. */
   maxDepth: number
+  readiness: Readiness
   clock: Clock
 }
 
@@ -39,6 +41,8 @@ export interface AdmissionDeps {
 const REGISTER_EVERY_MS = 500
 /** An event is close to its limit if its depth is within this many commands of the limit. */
 const CLOSE_TO_LIMIT = 2048
+/** The generation while none is known. No shard has it. */
+const UNKNOWN = 'unknown'
 /** Maximum number of events, and of lines, that are remembered. */
 const REMEMBERED = 20_000
 
@@ -50,7 +54,7 @@ const REMEMBERED = 20_000
  * they all fail with it. Otherwise each of them would wait in turn for a Redis that does not
  * answer.
  */
-export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admission {
+export function createAdmission({ depth, maxDepth, readiness, clock }: AdmissionDeps): Admission {
   /** Depth of each event as of its last count, however long ago that was. */
   const knownDepth = new LRUCache<number, number>({ max: REMEMBERED })
   const knownWaitMs = new LRUCache<string, number>({ max: REMEMBERED })
@@ -86,7 +90,17 @@ export function createAdmission({ depth, maxDepth, clock }: AdmissionDeps): Admi
     const registers = nowMs - lastMs >= REGISTER_EVERY_MS
     if (registers) registeredAtMs.set(lineName, nowMs)
     try {
-      const { events, waitMs } = await depth.admit(lineName, counts, limit, registers)
+      const generation = readiness.generation() ?? UNKNOWN
+      const admission = await depth.admit(lineName, counts, limit, registers, generation)
+      const { events, waitMs } = admission
+      if (!admission.isReady) {
+        readiness.lose(generation)
+        // Without a limit, the job is on its way. It is decided after those that are added again.
+        if (limit !== undefined) {
+          depth.takeBack(lineName, new Map(events.map((event) => [event.eventId, event.admitted])))
+          throw new Error('Redis may have lost accepted jobs')
+        }
+      }
       if (waitMs === undefined) knownWaitMs.delete(lineName)
       else knownWaitMs.set(lineName, waitMs)
       const admitted = new Map<number, number>()

@@ -15,6 +15,7 @@ import type { Redis } from 'ioredis'
 import { createDepthCounter } from '../depth.js'
 import { connectionName, lineBase, shardPrefix } from '../keys.js'
 import { createLineQueues, type LineQueues } from '../queues.js'
+import type { Readiness } from '../recovery/readiness.js'
 import { createLineRegistry } from '../registry.js'
 import { followReplies } from '../replies.js'
 import { defineLocateJob, defineRelistJob } from '../scripts.js'
@@ -32,6 +33,7 @@ export interface LineClientOptions {
   redisUrl: string
   pool: Pool
   layout: LineLayout
+  readiness: Readiness
   /** Maximum number of undecided commands of one event. */
   maxQueueDepth: number
   /** Maximum time that a command of a busy line is held for the next job, ms. */
@@ -111,6 +113,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     admission: createAdmission({
       depth: createDepthCounter(redis, layout),
       maxDepth: options.maxQueueDepth,
+      readiness: options.readiness,
       clock: systemClock,
     }),
     jobStore,
@@ -151,6 +154,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     }),
     async submit(request, submitOptions) {
       if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }
+      if (options.readiness.generation() === undefined) return { kind: 'unavailable' }
       if (!capacity.hasCapacity()) return { kind: 'busy' }
       return submitter.submit(request, submitOptions)
     },

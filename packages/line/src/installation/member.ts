@@ -38,6 +38,8 @@ export interface MemberDeps {
 export interface Member {
   /** Waits for replies, however long that takes. */
   redis: Redis
+  /** True if this installation owns the keys in Redis. */
+  isSure(): boolean
   /** Returns the names of the servers that the process cannot use now. */
   findUnreachable(): Promise<string[]>
 }
@@ -69,6 +71,7 @@ export async function joinInstallation(deps: MemberDeps): Promise<Member> {
   )
   return {
     redis,
+    isSure: installation.isSure,
     async findUnreachable() {
       const [redis, postgres] = await Promise.all([
         probe(writeToRedis, PROBE_TIMEOUT_MS),

@@ -1,4 +1,5 @@
 /** The worker's end of the line. */
+export { type AcceptedJobsDeps, keepAcceptedJobs } from './accepted-jobs.js'
 export { createLine, type JobResult, type JobToDecide, type Line, type LineDeps } from './line.js'
 export { createLockRenewer } from './lock-renewer.js'
 export { createScheduler, type Scheduler, type SchedulerCounts } from './scheduler.js'

@@ -16,6 +16,7 @@ import {
 } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { LastChanges } from '../announcements.js'
+import type { Readiness } from '../recovery/readiness.js'
 import type { SendReply } from '../replies.js'
 import type { ShortenLocks } from '../scripts.js'
 import type { LockRenewer } from './lock-renewer.js'
@@ -64,6 +65,13 @@ export interface LineDeps {
   onJobEnd?: (job: JobToDecide, result: JobResult) => void
   /** Called with a job that is set aside. */
   onSetAside?: (jobId: string, error: Error) => void
+  readiness: Readiness
+  /** Reads the generation of the shard with a prefix; null if it has none. */
+  readGeneration: (prefix: string) => Promise<string | null>
+  /** Returns which of these jobs are recorded as accepted. */
+  filterRecorded: (jobIds: string[]) => Promise<Set<string>>
+  /** Puts an active job back at the end of its line. */
+  putLast: (base: string, jobId: string) => Promise<unknown>
   /** True if no further job may be fetched here. */
   isStopping: () => boolean
   clock: Clock
@@ -72,8 +80,8 @@ export interface LineDeps {
 /** A line as one worker process sees it. */
 export interface Line {
   /**
-   * Serves the line until it is empty, another process serves it, this process stops, or
-   * `mayContinue` returns false.
+   * Serves the line until it is empty, another process serves it, this process stops, Redis may lack
+   * accepted jobs, or `mayContinue` returns false.
    *
    * @param mayContinue Called before each further job.
    * @returns how many jobs were served
@@ -190,6 +198,22 @@ export function createLine(
     }
   }
 
+  /**
+   * Leaves a job that was fetched after Redis had lost its data. If the job is not recorded as
+   * accepted, it may have arrived after the loss, so it must not come before those that are added
+   * again.
+   *
+   * The completion of a job fetches the next one without this check: after a loss it fails, because
+   * the job or its lock is gone.
+   */
+  async function leave(job: Job<JobPayload, JobReply>, token: string): Promise<void> {
+    const jobId = job.id as string
+    log.warn({ lineName, jobId }, 'left a job, because Redis may have lost accepted ones')
+    const recorded = await deps.filterRecorded([jobId])
+    if (recorded.has(jobId)) await job.moveToWait(token)
+    else await deps.putLast(base, jobId)
+  }
+
   /** Moves a job to the failed ones, where `ops reconcile` shows it to the operator. */
   function setAside(
     job: Job<JobPayload, JobReply>,
@@ -208,16 +232,24 @@ export function createLine(
   return {
     async serve(mayContinue) {
       if (deps.isStopping() || clock.steadyMs() < leftToOthersUntilMs) return 0
+      const generation = deps.readiness.generation()
+      if (generation === undefined) return 0
       // Each call has a token of its own. A process that froze and lost its lock must not complete
       // a job that another process has by now.
       const token = `${deps.processName}:${worker.id}:${serves++}`
       writeTogether(redis)
       const limited = limitActiveJobs()
       const fetched = worker.getNextJob(token, { block: false })
-      // Both commands are already sent, in this order.
-      await Promise.all([limited, fetched])
+      const present = deps.readGeneration(prefix)
+      // All commands are already sent, in this order.
+      await Promise.all([limited, fetched, present])
       let served = 0
       let job = (await fetched) as Job<JobPayload, JobReply> | undefined
+      if ((await present) !== generation) {
+        deps.readiness.lose(generation)
+        if (job !== undefined) await leave(job, token)
+        return 0
+      }
       while (job !== undefined) {
         job = jobOf(await serveJob(job, token, mayContinue), token)
         served += 1

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import type { AcceptedJobStore } from '@ticket-line/db'
 import {
   type Clock,
   createReaderRedis,
@@ -10,11 +11,14 @@ import {
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { lineBase, linePrefix } from '../keys.js'
+import { lineBase, linePrefix, readyKey } from '../keys.js'
+import type { Readiness } from '../recovery/readiness.js'
+import { createRecoveryRedis } from '../recovery/recovery-redis.js'
 import type { LineRegistry } from '../registry.js'
 import { createSendReply } from '../replies.js'
-import { defineShortenLocks } from '../scripts.js'
+import { definePutLast, defineShortenLocks } from '../scripts.js'
 import { followWakeUps, sendWakeUp } from '../wake-ups.js'
+import { keepAcceptedJobs } from './accepted-jobs.js'
 import { createJobCleaner } from './job-cleaner.js'
 import { createLine, type LineDeps } from './line.js'
 import { createLockRenewer, type LockCounts } from './lock-renewer.js'
@@ -55,6 +59,10 @@ export interface ServerDeps {
   /** The connection for all Redis commands, from `createPatientRedis`. */
   redis: Redis
   registry: LineRegistry
+  readiness: Readiness
+  acceptedJobs: AcceptedJobStore
+  /** Called with the number of lost jobs that were added again. */
+  onRescued: (jobs: number) => void
   /** Decides a job, and commits before it resolves. */
   onJob: LineDeps['onJob']
   /** Called with the number of jobs whose lock has expired. */
@@ -97,7 +105,7 @@ const KEEP_FAILED = { count: 100, age: 7 * 24 * 3600 }
  * commands, and one that blocks until wake-ups arrive.
  */
 export function startLineServer(deps: ServerDeps): LineServer {
-  const { options, redis, registry, log, clock } = deps
+  const { options, redis, registry, readiness, acceptedJobs, log, clock } = deps
   const { layout, times } = options
   let isStopping = false
 
@@ -132,6 +140,10 @@ export function startLineServer(deps: ServerDeps): LineServer {
     onJobEnd: settles.onJobEnd,
     sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
+    readiness,
+    readGeneration: (prefix) => redis.get(readyKey(prefix)),
+    filterRecorded: acceptedJobs.filterRecorded,
+    putLast: definePutLast(redis),
     isStopping: () => isStopping,
     clock,
   }
@@ -172,17 +184,30 @@ export function startLineServer(deps: ServerDeps): LineServer {
     log,
   })
   const jobCleaner = createJobCleaner({ redis, registry, log, clock })
-  // Wake-ups may have been lost while the connection was down.
-  redis.on('ready', () => sweeper.sweepNow())
+  const keeper = keepAcceptedJobs({
+    store: acceptedJobs,
+    redis: createRecoveryRedis(redis, layout),
+    readiness,
+    onRescued: deps.onRescued,
+    log,
+  })
+  // Wake-ups may have been lost while the connection was down, and those that arrived before Redis
+  // had everything were ignored.
+  readiness.onChange((isReady) => {
+    if (isReady) sweeper.sweepNow()
+  })
 
   return {
-    addSettles: settles.add,
+    // A settle must not come before commands that are added again.
+    addSettles: async (eventIds) =>
+      readiness.generation() === undefined ? 0 : settles.add(eventIds),
     counts: () => ({ ...scheduler.counts(), ...locks.counts() }),
     async stop() {
       isStopping = true
       stopReading()
       sweeper.stop()
       void jobCleaner.stop()
+      keeper.stop()
       await scheduler.close(divideGrace(options.shutdownGraceMs))
       locks.stop()
     },

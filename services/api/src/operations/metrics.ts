@@ -29,6 +29,8 @@ export interface Metrics {
   watchRequests(limits: { requests: Counted; longPolls: Counted }): void
   /** Changes of watched events, by how this process learned of them. */
   changesLearned: Counter<'source'>
+  /** Accepted jobs that Redis had lost. */
+  rescuedJobs: Counter
   /** Age of changes when clients that wait for them get them. */
   changeLag: Histogram
   /** Shows the events whose changes somebody waits for. */
@@ -81,6 +83,11 @@ export function createMetrics(): Metrics {
     labelNames: ['source'],
     registers,
   })
+  const rescuedJobs = new Counter({
+    name: 'ticket_line_rescued_jobs_total',
+    help: 'Accepted jobs that Redis had lost and that this process added again.',
+    registers,
+  })
   const streamsRefused = new Counter({
     name: 'ticket_line_streams_refused_total',
     help: 'Streams that were refused. client: the user or the address had too many; process: this process had too many.',
@@ -94,6 +101,7 @@ export function createMetrics(): Metrics {
     registry,
     refusedEarly,
     changesLearned,
+    rescuedJobs,
     page: createMetricsPage(registry),
     requests: new Histogram({
       name: 'ticket_line_http_request_duration_seconds',

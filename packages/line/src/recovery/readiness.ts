@@ -1,0 +1,45 @@
+/**
+ * Whether Redis has everything that was accepted.
+ *
+ * Redis may lose jobs that clients were told are accepted: it is flushed, starts without its data,
+ * or a replica that lags behind takes over. PostgreSQL has a record of each accepted job. After a
+ * loss, one process adds the lost jobs again (`recovery.ts`). Until then, a job that was accepted
+ * later could be decided before them. So nobody may add or decide jobs.
+ *
+ * Each shard has a key that contains its *generation*: the run id of Redis and a random part. A
+ * recovery writes it at its end. A flush removes it, and after a restart or a failover it does not
+ * begin with the run id of the server. A process checks the generation after each connect and every
+ * two seconds, and remembers it here. It becomes unsure when its connection breaks, and when a
+ * script or a fetch finds another generation.
+ */
+export interface Readiness {
+  /** The generation that the last check has found; undefined if Redis may lack accepted jobs. */
+  generation(): string | undefined
+  /** Called when a check has found that Redis has everything. */
+  become(generation: string): void
+  /** Called when Redis may have lost something, with the generation that it no longer has. */
+  lose(generation?: string): void
+  /** Calls the listener when Redis turns out to have everything, or may have lost something. */
+  onChange(listener: (isReady: boolean) => void): void
+}
+
+export function createReadiness(): Readiness {
+  const listeners: ((isReady: boolean) => void)[] = []
+  let known: string | undefined
+
+  function set(next: string | undefined): void {
+    const changed = (known === undefined) !== (next === undefined)
+    known = next
+    if (changed) for (const listener of listeners) listener(next !== undefined)
+  }
+
+  return {
+    generation: () => known,
+    become: set,
+    lose(generation = known) {
+      // A reply that was under way during a recovery says nothing about the new generation.
+      if (generation === known) set(undefined)
+    },
+    onChange: (listener) => void listeners.push(listener),
+  }
+}

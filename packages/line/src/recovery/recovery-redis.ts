@@ -1,0 +1,112 @@
+import { chunksOf, type LineLayout, writeTogether } from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { countEvents, createDepthCounter } from '../depth.js'
+import { lineBase, readyKey, recoveringKey, shardPrefixes } from '../keys.js'
+import { createLineQueues, type JobToStore } from '../queues.js'
+import { defineEndRecovery, definePutFirst, defineRelistJob } from '../scripts.js'
+import { sendWakeUp } from '../wake-ups.js'
+
+/** What a recovery reads and writes in Redis. Each method throws the error of the connection. */
+export interface RecoveryRedis {
+  isConnected(): boolean
+  onDisconnected(listener: () => void): void
+  /**
+   * Reads the id that the server got when it started, and the generation of the shards; undefined
+   * if one of them has none, or another one.
+   */
+  readGeneration(): Promise<{ runId: string; generation: string | undefined }>
+  /** Writes the token of a recovery into each shard. */
+  begin(token: string): Promise<void>
+  /**
+   * Adds those jobs that Redis does not have, and lists those again that no list contains.
+   *
+   * @returns how many were added
+   */
+  addLost(jobs: readonly JobToStore[]): Promise<number>
+  /** Puts the jobs of each line before its other queued jobs, and wakes the workers. */
+  putFirst(jobIds: ReadonlyMap<string, readonly string[]>): Promise<void>
+  /**
+   * Gives each shard its generation.
+   *
+   * @returns false if the token of a shard is gone, because Redis has lost its data since `begin`
+   */
+  end(token: string, generation: string): Promise<boolean>
+}
+
+/** Maximum number of lines whose order is changed at a time. */
+const LINES_AT_ONCE = 50
+
+export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryRedis {
+  const prefixes = shardPrefixes(layout)
+  const queues = createLineQueues(redis, layout)
+  const depth = createDepthCounter(redis, layout)
+  const relistJob = defineRelistJob(redis)
+  const putFirst = definePutFirst(redis)
+  const endRecovery = defineEndRecovery(redis)
+
+  return {
+    isConnected: () => redis.status === 'ready',
+    onDisconnected: (listener) => void redis.on('close', listener),
+
+    async readGeneration() {
+      const [server, ...generations] = await Promise.all([
+        redis.info('server'),
+        ...prefixes.map((prefix) => redis.get(readyKey(prefix))),
+      ])
+      const [, runId] = /^run_id:(\w+)/m.exec(server) ?? []
+      if (runId === undefined) throw new Error('INFO of Redis has no run_id')
+      const [generation] = generations
+      const isSame = generations.every((other) => other === generation)
+      return { runId, generation: isSame ? (generation ?? undefined) : undefined }
+    },
+
+    async begin(token) {
+      await Promise.all(prefixes.map((prefix) => redis.set(recoveringKey(prefix), token)))
+    },
+
+    async addLost(jobs) {
+      writeTogether(redis)
+      const states = await Promise.all(
+        jobs.map(({ lineName, jobId }) => relistJob(lineBase(lineName, layout), jobId)),
+      )
+      const lost = jobs.filter((_, index) => states[index] === 'missing')
+      writeTogether(redis)
+      await Promise.all([
+        ...countByLine(lost).map(([lineName, counts]) =>
+          depth.admit(lineName, counts, undefined, true, ''),
+        ),
+        ...lost.map(({ lineName, jobId, payload }) =>
+          queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 }),
+        ),
+      ])
+      return lost.length
+    },
+
+    async putFirst(jobIds) {
+      for (const lines of chunksOf([...jobIds], LINES_AT_ONCE)) {
+        await Promise.all(
+          lines.flatMap(([lineName, ids]) => [
+            putFirst(lineBase(lineName, layout), ids),
+            sendWakeUp(redis, layout, lineName),
+          ]),
+        )
+      }
+    },
+
+    async end(token, generation) {
+      const ended = await Promise.all(
+        prefixes.map((prefix) => endRecovery(prefix, token, generation)),
+      )
+      return ended.every(Boolean)
+    },
+  }
+}
+
+/** The number of commands of each event, by line. */
+function countByLine(jobs: readonly JobToStore[]): [string, Map<number, number>][] {
+  const byLine = Map.groupBy(jobs, ({ lineName }) => lineName)
+  return [...byLine].map(([lineName, ofLine]) => [
+    lineName,
+    countEvents(ofLine.flatMap(({ payload }) => payload.commands)),
+  ])
+}

@@ -1,0 +1,69 @@
+import type { AcceptedJobStore } from '@ticket-line/db'
+import { every, type Log } from '@ticket-line/shared'
+import type { Readiness } from '../recovery/readiness.js'
+import type { RecoveryRedis } from '../recovery/recovery-redis.js'
+
+export interface AcceptedJobsDeps {
+  store: Pick<AcceptedJobStore, 'readUndecided' | 'removeDecided'>
+  redis: Pick<RecoveryRedis, 'addLost'>
+  readiness: Readiness
+  /** Called with the number of jobs that were added again. */
+  onRescued: (jobs: number) => void
+  log: Log
+}
+
+/** Pause between two rounds, ms. */
+const ROUND_EVERY_MS = 1000
+/** Records that one statement reads. */
+const RECORDS_PER_STEP = 1000
+/** Maximum number of steps in which a round removes records. */
+const STEPS_PER_ROUND = 20
+/** Undecided jobs that a round looks for in Redis. */
+const LOOKED_FOR_PER_ROUND = 500
+/** A job that was recorded less than this ago may still be on its way to Redis, ms. */
+const ON_ITS_WAY_MS = 5000
+
+/**
+ * Removes the records of decided jobs, and finds single jobs that Redis has lost without another
+ * sign. Each round continues where the last one ended, so a long line of undecided jobs costs no
+ * more per round than a short one. Several processes may do so at the same time.
+ */
+export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
+  const { store, redis, readiness } = deps
+  let removedUpTo = 0
+  let lookedUpTo = 0
+
+  async function removeDecided(signal: AbortSignal): Promise<void> {
+    for (let step = 0; step < STEPS_PER_ROUND && !signal.aborted; step++) {
+      const { removed, next } = await store.removeDecided(removedUpTo, RECORDS_PER_STEP)
+      removedUpTo = next ?? 0
+      if (next === undefined || removed === 0) return
+    }
+  }
+
+  async function addLost(): Promise<void> {
+    // A recovery adds the jobs in their order.
+    if (readiness.generation() === undefined) return
+    const { jobs, next } = await store.readUndecided(
+      lookedUpTo,
+      LOOKED_FOR_PER_ROUND,
+      ON_ITS_WAY_MS,
+    )
+    lookedUpTo = next ?? 0
+    if (jobs.length === 0) return
+    const added = await redis.addLost(jobs)
+    if (added === 0) return
+    deps.onRescued(added)
+    deps.log.warn({ added }, 'Redis had lost single jobs: added them again')
+  }
+
+  const keeping = every(
+    ROUND_EVERY_MS,
+    async (signal) => {
+      await removeDecided(signal)
+      await addLost()
+    },
+    { onError: (err) => deps.log.debug({ err }, 'could not look after accepted jobs') },
+  )
+  return { stop: () => void keeping.stop() }
+}
