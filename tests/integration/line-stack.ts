@@ -1,14 +1,14 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
-import { createAcceptedJobStore, createDatabase, type Pool } from '@ticket-line/db'
+import { createAcceptedJobStore, createDatabase, type Pool, whileAlone } from '@ticket-line/db'
 import {
   createLineRegistry,
   createReadiness,
+  createRecoveryRedis,
   depthKey,
   lineBase,
   lineNameOf,
   type Readiness,
-  readyKey,
-  shardPrefixes,
+  watchReadiness,
 } from '@ticket-line/line'
 import {
   createLineClient,
@@ -72,10 +72,18 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     return database.pool
   }
 
-  /** As if a recovery had found that Redis has everything. */
-  async function ready(): Promise<Readiness> {
-    for (const prefix of shardPrefixes(layout)) await redis.set(readyKey(prefix), 'test')
-    return readyFor('test')
+  /** Watches whether the Redis of a connection has everything that was accepted. */
+  async function watch(readiness: Readiness, connection: Redis): Promise<void> {
+    const recovery = watchReadiness({
+      redis: createRecoveryRedis(connection, layout),
+      readiness,
+      isOurs: () => true,
+      alone: (run) => whileAlone(kit.database.pool, run),
+      onRescued: () => undefined,
+      log: silent,
+    })
+    closers.push(() => recovery.stop())
+    await until(() => readiness.generation() !== undefined, { timeoutMs: 10_000 })
   }
 
   return {
@@ -85,11 +93,12 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     databaseUrl,
     redis,
     async api(overrides = {}) {
+      const readiness = createReadiness()
       const service = createLineClient({
         redisUrl,
         pool: overrides.pool ?? pool(),
         layout,
-        readiness: await ready(),
+        readiness,
         maxQueueDepth: 20_000,
         holdMs: 100,
         redisTimeoutMs: 400,
@@ -99,6 +108,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         ...overrides,
       })
       closers.push(() => service.close())
+      await watch(readiness, service.redis)
       await until(() => service.availability.redis() && service.availability.postgres(), {
         timeoutMs: 5000,
       })
@@ -118,12 +128,14 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         shutdownGraceMs: 5000,
         ...overrides,
       }
+      const readiness = createReadiness()
+      await watch(readiness, connection)
       const apply = createApply(kit.applyDeps)
       const serving = startLineServer({
         options,
         redis: connection,
         registry: createLineRegistry(connection, layout),
-        readiness: await ready(),
+        readiness,
         acceptedJobs: createAcceptedJobStore(kit.database.pool),
         onRescued: () => undefined,
         onJob: (job) => jobResultOf(apply(job)),

@@ -22,6 +22,8 @@ export interface FollowOptions {
   onEntry: (fields: string[]) => void
   /** Called with the error of each read that failed. */
   onError: (error: unknown) => void
+  /** Called when streams that begin with `$` have an id: no entry is missed from now on. */
+  onStart?: () => void
 }
 
 /** How often the reader checks whether a stream has started again with lower ids, ms. */
@@ -44,6 +46,7 @@ type ReadReply = [key: string, entries: [id: string, fields: string[]][]][] | nu
  */
 export function followStreams(options: FollowOptions): () => void {
   const { redis, streams, onEntry, onError } = options
+  let started = false
   let stopped = false
   let checkedIdsAtMs = performance.now()
 
@@ -81,6 +84,8 @@ export function followStreams(options: FollowOptions): () => void {
     for (const stream of streams) {
       if (stream.lastId === '$') stream.lastId = await lastIdOf(stream.key)
     }
+    if (!started) options.onStart?.()
+    started = true
   }
 
   async function checkIds(): Promise<void> {

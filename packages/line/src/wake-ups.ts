@@ -25,23 +25,28 @@ export function sendWakeUp(redis: Redis, layout: LineLayout, lineName: string): 
  * Follows the wake-ups of all shards, from now on.
  *
  * @param redis a connection that nothing else uses
- * @param onWakeUp Called with the name of a line that has work. It must not throw.
+ * @param listeners `onWakeUp` is called with the name of a line that has work. It must not throw.
+ * `onStart` is called when no further wake-up can be missed
  * @returns a function that stops it and closes the connection
  */
 export function followWakeUps(
   redis: Redis,
   layout: LineLayout,
-  onWakeUp: (lineName: string) => void,
-  onError: (error: unknown) => void,
+  listeners: {
+    onStart: () => void
+    onWakeUp: (lineName: string) => void
+    onError: (error: unknown) => void
+  },
 ): () => void {
   return followStreams({
     redis,
     streams: shardPrefixes(layout).map((prefix) => ({ key: wakeUpsKey(prefix), lastId: '$' })),
     blockMs: READ_FOR_MS,
     count: READ_COUNT,
+    onStart: listeners.onStart,
     onEntry([, lineName]) {
-      if (lineName !== undefined) onWakeUp(lineName)
+      if (lineName !== undefined) listeners.onWakeUp(lineName)
     },
-    onError,
+    onError: listeners.onError,
   })
 }

@@ -172,9 +172,12 @@ export function startLineServer(deps: ServerDeps): LineServer {
   // connection for commands stays silent all the same, it leads to a host that is gone.
   reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
   reconnectTogether(redis, reader)
-  const stopReading = followWakeUps(reader, layout, scheduler.wake, (err) =>
-    log.warn({ err }, 'could not read wake-ups'),
-  )
+  const stopReading = followWakeUps(reader, layout, {
+    // Wake-ups that came before are found by their lines.
+    onStart: () => sweeper.sweepNow(),
+    onWakeUp: scheduler.wake,
+    onError: (err) => log.warn({ err }, 'could not read wake-ups'),
+  })
   const sweeper = createSweeper({
     scheduler,
     registry,
