@@ -28,8 +28,8 @@ import { monitorRedis } from './redis-monitor.ts'
  * 10. Queues and workers of any number of lines share one connection, and reads create no keys.
  * 11. Completing a job fetches the next one. If the reply is lost, that job stays active and
  *     unserved until its lock ends.
- * 12. Adding a job with an existing id does nothing, even if the job has finished. Once the job is
- *     removed, its id is added again.
+ * 12. Adding a job with an existing id does nothing, whatever the state of the job is. Once the job
+ *     is removed, its id is added again.
  * 13. A job id is not an integer and has no colon; a queue name has no colon.
  * 14. Adds of one process arrive in the order in which they were called.
  * 15. An add arrives before the wake-up sent after it, unless Redis does not have the script yet.
@@ -473,6 +473,47 @@ describe('a job id', () => {
     expect(await kit.queuedJobs(lineName)).toEqual([])
     expect(worker.applied).toEqual([jobId])
   })
+
+  it.each(['wait', 'active', 'delayed', 'prioritized', 'completed', 'failed'])(
+    'adds no job with the id of a job whose state is %s, and leaves that job as it is (fact 12)',
+    async (state) => {
+      const lineName = newLine()
+      const queue = kit.queues.queueOf(lineName)
+      const options = {
+        attempts: 1,
+        ...(state === 'delayed' && { delay: 3_600_000 }),
+        ...(state === 'prioritized' && { priority: 1 }),
+      }
+      const jobId = newJobId(lineName, 1, Date.now())
+      await queue.add('commands', state === 'failed' ? ({} as never) : payload, {
+        jobId,
+        ...options,
+      })
+      const latch = createLatch()
+      onTestFinished(() => latch.open())
+      const worker = await kit.process({
+        apply: () => (state === 'active' ? latch.opened : undefined) as never,
+      })
+      const serving = ['active', 'completed', 'failed'].includes(state)
+        ? worker.line(lineName).serve(always)
+        : undefined
+      if (state === 'active') await until(() => worker.applied.length === 1, { timeoutMs: 10_000 })
+      else await serving
+      const before = await kit.redis.hgetall(kit.key(lineName, jobId))
+      expect(await (await queue.getJob(jobId))?.getState()).toBe(
+        state === 'wait' ? 'waiting' : state,
+      )
+
+      await queue.add('commands', { ...payload, acceptedAtMs: 1 }, { jobId, attempts: 1 })
+
+      expect(await kit.redis.hgetall(kit.key(lineName, jobId))).toEqual(before)
+      expect(await (await queue.getJob(jobId))?.getState()).toBe(
+        state === 'wait' ? 'waiting' : state,
+      )
+      latch.open()
+      await serving
+    },
+  )
 
   it('adds a job with the id of a removed job again (fact 12)', async () => {
     const lineName = newLine()

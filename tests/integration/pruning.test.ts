@@ -1,4 +1,5 @@
 import {
+  createAcceptedJobStore,
   createDatabase,
   type Database,
   linesToKeep,
@@ -435,11 +436,35 @@ describe('the idempotency keys of a line', () => {
       },
     }
 
-    expect(await linesToKeep(registry, 48, nowMs)).toEqual({
+    expect(await linesToKeep([registry], 48, nowMs)).toEqual({
       keptLines: ['line-1'],
       linesKeepingKeys: ['line-2'],
     })
     expect(asked).toEqual([47 * 60, 10])
+  })
+
+  it('keeps the outcomes and keys of lines whose accepted jobs Redis may have lost', async () => {
+    const old = kit.job(command('book', 7, 'ann'))
+    const young = kit.job(command('book', 8, 'ann'))
+    const store = createAcceptedJobStore(kit.database.pool)
+    onTestFinished(() => void kit.query('TRUNCATE accepted_jobs'))
+    for (const [{ jobId, acceptedAtMs, commands }, hoursAgo] of [
+      [old, 50],
+      [young, 1],
+    ] as const) {
+      const payload = { v: 3, acceptedAtMs, commands }
+      await store.record([{ jobId, lineName: `event-${commands[0]?.eventId}`, payload }])
+      await kit.query(
+        `UPDATE accepted_jobs SET accepted_at = now() - $2 * interval '1 hour' WHERE job_id = $1`,
+        [jobId, hoursAgo],
+      )
+    }
+    const registry = { linesWithJobsBefore: async () => ['event-7', 'event-9'] }
+
+    const { keptLines, linesKeepingKeys } = await linesToKeep([registry, store], 48, Date.now())
+
+    expect(keptLines.sort()).toEqual(['event-7', 'event-9'])
+    expect(linesKeepingKeys.sort()).toEqual(['event-7', 'event-8', 'event-9'])
   })
 })
 

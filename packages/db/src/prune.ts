@@ -68,19 +68,29 @@ export interface PruneDeps {
   signal?: AbortSignal
 }
 
-/** Finds the lines whose outcomes or keys must stay, by the age of their jobs. */
+/** Returns the lines that have jobs from before a time, ms since 1970. */
+type LinesWithJobs = { linesWithJobsBefore(beforeMs: number): Promise<string[]> }
+
+/**
+ * Finds the lines whose outcomes or keys must stay, by the age of their jobs.
+ *
+ * @param places where jobs are: in Redis, and in the records of accepted jobs, which count as well
+ * while Redis has lost them
+ */
 export async function linesToKeep(
-  registry: { linesWithJobsBefore(beforeMs: number): Promise<string[]> },
+  places: readonly LinesWithJobs[],
   retentionHours: number,
   nowMs: number,
 ): Promise<Pick<PruneDeps, 'keptLines' | 'linesKeepingKeys'>> {
+  async function linesBefore(beforeMs: number): Promise<string[]> {
+    const found = await Promise.all(places.map((place) => place.linesWithJobsBefore(beforeMs)))
+    return [...new Set(found.flat())]
+  }
   return {
     // With the slack, a job that is still queued is never older than the outcomes that were
     // removed.
-    keptLines: await registry.linesWithJobsBefore(
-      nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS,
-    ),
-    linesKeepingKeys: await registry.linesWithJobsBefore(nowMs - KEY_SLACK_MS),
+    keptLines: await linesBefore(nowMs - retentionHours * 3_600_000 + CLOCK_SLACK_MS),
+    linesKeepingKeys: await linesBefore(nowMs - KEY_SLACK_MS),
   }
 }
 

@@ -1,4 +1,4 @@
-import { linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
+import { createAcceptedJobStore, linesToKeep, type Pool, pruneAll } from '@ticket-line/db'
 import type { LineRegistry } from '@ticket-line/line'
 import { type Clock, every, type Log, type Loop } from '@ticket-line/shared'
 
@@ -27,6 +27,7 @@ const CHANGES_INTERVAL_MS = 3_600_000
  */
 export function createPruner(deps: PrunerDeps): Loop {
   const { log, clock } = deps
+  const acceptedJobs = createAcceptedJobStore(deps.pool)
   let changesAtMs = clock.steadyMs()
 
   async function prune(signal: AbortSignal): Promise<void> {
@@ -35,7 +36,7 @@ export function createPruner(deps: PrunerDeps): Loop {
       pool: deps.pool,
       retentionHours: deps.retentionHours,
       changesRetentionDays: withChanges ? deps.changesRetentionDays : undefined,
-      ...(await linesToKeep(deps.registry, deps.retentionHours, clock.wallMs())),
+      ...(await linesToKeep([deps.registry, acceptedJobs], deps.retentionHours, clock.wallMs())),
       signal,
     })
     if (withChanges) changesAtMs = clock.steadyMs() + CHANGES_INTERVAL_MS

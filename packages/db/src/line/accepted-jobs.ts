@@ -37,6 +37,8 @@ export interface AcceptedJobStore {
    * @param minAgeMs leaves out jobs that were recorded less than this ago
    */
   readUndecided(after: number, limit: number, minAgeMs?: number): Promise<UndecidedPage>
+  /** Returns the lines that have records from before a time, ms since 1970. */
+  linesWithJobsBefore(beforeMs: number): Promise<string[]>
   /** Returns which of these jobs are recorded. */
   filterRecorded(jobIds: readonly string[]): Promise<Set<string>>
   /** Finds a recorded job. Undefined if there is none, or it is decided and was tidied up. */
@@ -140,6 +142,15 @@ export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStor
       })
       const { read, last, jobs } = rows[0] as (typeof rows)[number]
       return { jobs, next: nextAfter(read, limit, last) }
+    },
+
+    async linesWithJobsBefore(beforeMs) {
+      const { rows } = await pool.query<{ line_name: string }>({
+        name: 'accepted_lines',
+        text: 'SELECT DISTINCT line_name FROM accepted_jobs WHERE accepted_at < to_timestamp($1::float8 / 1000)',
+        values: [beforeMs],
+      })
+      return rows.map((row) => row.line_name)
     },
 
     async filterRecorded(jobIds) {

@@ -1,4 +1,4 @@
-import { linesToKeep, pruneAll } from '@ticket-line/db'
+import { createAcceptedJobStore, linesToKeep, pruneAll } from '@ticket-line/db'
 import { createLineRegistry } from '@ticket-line/line'
 import {
   DEFAULT_RETENTION_HOURS,
@@ -33,7 +33,8 @@ async function pruneNow(context: Context, args: Arguments): Promise<Report> {
   })
   const redis = await context.redis()
   const registry = createLineRegistry(redis, context.layout)
-  const kept = await linesToKeep(registry, olderThanHours, context.now())
+  const acceptedJobs = createAcceptedJobStore(context.pool())
+  const kept = await linesToKeep([registry, acceptedJobs], olderThanHours, context.now())
   const rows = await pruneAll({
     pool: context.pool(),
     retentionHours: olderThanHours,

@@ -1,0 +1,251 @@
+import type { AcceptedJobStore, UndecidedPage } from '@ticket-line/db'
+import { createLog } from '@ticket-line/shared'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { JobToStore } from '../queues.js'
+import { createReadiness } from './readiness.js'
+import { type RecoveryDeps, watchReadiness } from './recovery.js'
+import type { RecoveryRedis } from './recovery-redis.js'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+
+function jobOf(lineName: string, jobId: string, acceptedNo: number): UndecidedPage['jobs'][number] {
+  return { lineName, jobId, acceptedNo, payload: { v: 3, acceptedAtMs: 1, commands: [] } }
+}
+
+/** A Redis and the records of PostgreSQL, as far as a recovery uses them. */
+function createServers() {
+  const world = {
+    runId: 'run-1',
+    generation: undefined as string | undefined,
+    token: undefined as string | undefined,
+    isConnected: true,
+    /** The queued jobs of each line, the next one first. */
+    lines: new Map<string, string[]>(),
+    pages: [[]] as UndecidedPage['jobs'][],
+    isAlone: true,
+    /** Called before each page is read. */
+    beforePage: undefined as (() => void) | undefined,
+  }
+  const disconnected: (() => void)[] = []
+  const redis: RecoveryRedis = {
+    isConnected: () => world.isConnected,
+    onDisconnected: (listener) => void disconnected.push(listener),
+    readGeneration: async () => ({ runId: world.runId, generation: world.generation }),
+    async begin(token) {
+      world.token = token
+    },
+    async addLost(jobs: readonly JobToStore[]) {
+      const lost = jobs.filter(({ lineName, jobId }) => !world.lines.get(lineName)?.includes(jobId))
+      for (const { lineName, jobId } of lost)
+        world.lines.set(lineName, [...(world.lines.get(lineName) ?? []), jobId])
+      return lost.length
+    },
+    async putFirst(jobIds) {
+      for (const [lineName, ids] of jobIds) {
+        const others = (world.lines.get(lineName) ?? []).filter((id) => !ids.includes(id))
+        world.lines.set(lineName, [...ids, ...others])
+      }
+    },
+    async end(token, generation) {
+      if (world.token !== token) return false
+      world.generation = generation
+      return true
+    },
+  }
+  const store: Pick<AcceptedJobStore, 'readUndecided'> = {
+    async readUndecided(after) {
+      world.beforePage?.()
+      const next = after + 1
+      return { jobs: world.pages[after] ?? [], next: next < world.pages.length ? next : undefined }
+    },
+  }
+  function flush(): void {
+    world.generation = undefined
+    world.token = undefined
+    world.lines.clear()
+  }
+  function disconnect(): void {
+    for (const run of disconnected) run()
+  }
+  return { world, redis, store, flush, disconnect }
+}
+
+/** Starts a process. @returns what it knows */
+function startProcess(
+  { world, redis, store }: ReturnType<typeof createServers>,
+  deps: Partial<RecoveryDeps> = {},
+) {
+  const readiness = createReadiness()
+  const rescued: number[] = []
+  const { stop } = watchReadiness({
+    redis,
+    readiness,
+    isOurs: () => true,
+    async alone(run) {
+      if (world.isAlone) await run(store as AcceptedJobStore)
+    },
+    onRescued: (jobs) => rescued.push(jobs),
+    log: createLog('test', 'silent'),
+    ...deps,
+  })
+  return { readiness, rescued, stop }
+}
+
+describe('a recovery', () => {
+  it('gives a new Redis its generation, which begins with the run id', async () => {
+    const servers = createServers()
+    const { readiness } = startProcess(servers)
+    await pass(0)
+
+    expect(readiness.generation()).toMatch(/^run-1:/)
+    expect(readiness.generation()).toBe(servers.world.generation)
+  })
+
+  it('is not repeated by another process', async () => {
+    const servers = createServers()
+    const first = startProcess(servers)
+    await pass(0)
+    const second = startProcess(servers)
+    await pass(0)
+
+    expect(second.readiness.generation()).toBe(first.readiness.generation())
+    expect(second.rescued).toEqual([])
+  })
+
+  it('adds the recorded jobs of all pages in order of acceptance', async () => {
+    const servers = createServers()
+    servers.world.pages = [
+      [jobOf('a', 'a1', 1), jobOf('b', 'b1', 2)],
+      [jobOf('a', 'a2', 3)],
+      [],
+      [jobOf('a', 'a3', 4)],
+    ]
+    const { rescued } = startProcess(servers)
+    await pass(0)
+
+    expect(servers.world.lines.get('a')).toEqual(['a1', 'a2', 'a3'])
+    expect(servers.world.lines.get('b')).toEqual(['b1'])
+    expect(rescued).toEqual([4])
+  })
+
+  it('puts recorded jobs before those that arrived since Redis lost them', async () => {
+    const servers = createServers()
+    servers.world.lines.set('a', ['stray', 'a2'])
+    servers.world.pages = [[jobOf('a', 'a1', 1), jobOf('a', 'a2', 2)]]
+    startProcess(servers)
+    await pass(0)
+
+    expect(servers.world.lines.get('a')).toEqual(['a1', 'a2', 'stray'])
+  })
+
+  it('starts again if Redis loses its data in the middle', async () => {
+    const servers = createServers()
+    servers.world.pages = [[jobOf('a', 'a1', 1)], [jobOf('a', 'a2', 2)]]
+    let pages = 0
+    servers.world.beforePage = () => {
+      pages += 1
+      if (pages === 2) servers.flush()
+    }
+    const { readiness } = startProcess(servers)
+    await pass(0)
+    expect(readiness.generation()).toBeUndefined()
+    expect(servers.world.generation).toBeUndefined()
+
+    await pass(500)
+    expect(readiness.generation()).toBe(servers.world.generation)
+    expect(servers.world.lines.get('a')).toEqual(['a1', 'a2'])
+  })
+
+  it('is not valid if Redis has restarted in the middle', async () => {
+    const servers = createServers()
+    servers.world.beforePage = () => {
+      servers.world.runId = 'run-2'
+    }
+    const { readiness } = startProcess(servers)
+    await pass(0)
+    expect(servers.world.generation).toMatch(/^run-1:/)
+    expect(readiness.generation()).toBeUndefined()
+
+    await pass(500)
+    expect(readiness.generation()).toMatch(/^run-2:/)
+  })
+
+  it('waits while another process recovers', async () => {
+    const servers = createServers()
+    servers.world.isAlone = false
+    const { readiness } = startProcess(servers)
+    await pass(1000)
+    expect(readiness.generation()).toBeUndefined()
+
+    servers.world.generation = 'run-1:other'
+    await pass(300)
+    expect(readiness.generation()).toBe('run-1:other')
+  })
+
+  it('does not begin in the Redis of another installation', async () => {
+    const servers = createServers()
+    const { readiness } = startProcess(servers, { isOurs: () => false })
+    await pass(3000)
+
+    expect(readiness.generation()).toBeUndefined()
+    expect(servers.world.generation).toBeUndefined()
+  })
+
+  it('is tried again if PostgreSQL fails', async () => {
+    const servers = createServers()
+    let fails = true
+    const { readiness } = startProcess(servers, {
+      async alone(run) {
+        if (fails) throw new Error('no PostgreSQL')
+        await run(servers.store as AcceptedJobStore)
+      },
+    })
+    await pass(600)
+    expect(readiness.generation()).toBeUndefined()
+
+    fails = false
+    await pass(300)
+    expect(readiness.generation()).toBeDefined()
+  })
+})
+
+describe('a process', () => {
+  it('is unsure at once when its connection breaks, until it has checked Redis', async () => {
+    const servers = createServers()
+    const { readiness } = startProcess(servers)
+    await pass(0)
+    const changes: boolean[] = []
+    readiness.onChange((isReady) => changes.push(isReady))
+
+    servers.world.isConnected = false
+    servers.disconnect()
+    await pass(1000)
+    expect(readiness.generation()).toBeUndefined()
+
+    servers.world.isConnected = true
+    await pass(300)
+    expect(readiness.generation()).toBe(servers.world.generation)
+    expect(changes).toEqual([false, true])
+  })
+
+  it('notices within two seconds that Redis was flushed or has failed over', async () => {
+    const servers = createServers()
+    servers.world.pages = [[jobOf('a', 'a1', 1)]]
+    const { readiness, rescued } = startProcess(servers)
+    await pass(0)
+    const before = readiness.generation()
+
+    servers.flush()
+    await pass(2000)
+    expect(readiness.generation()).not.toBe(before)
+    expect(servers.world.lines.get('a')).toEqual(['a1'])
+
+    servers.world.runId = 'run-2'
+    await pass(2000)
+    expect(readiness.generation()).toMatch(/^run-2:/)
+    expect(rescued).toEqual([1, 1, 0])
+  })
+})
