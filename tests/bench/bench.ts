@@ -12,6 +12,7 @@ import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
 import { measureHolds } from './holds.ts'
 import { measureKeys } from './keys.ts'
+import { measureLostRedis } from './lost-redis.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { measureOneKey } from './one-key.ts'
@@ -42,6 +43,10 @@ const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measure
     measure: measureDueEvents,
   },
   holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
+  'lost-redis': {
+    title: '10,000 accepted commands in 100 lines, and a Redis that has lost them',
+    measure: measureLostRedis,
+  },
   keys: { title: 'one hot event, booked with tokens or with an API key', measure: measureKeys },
   'one-key': {
     title: '100,000 bookings with one API key for 10,000 users',
