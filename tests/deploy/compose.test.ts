@@ -88,7 +88,7 @@ describe('docker-compose.yml', () => {
     expect(given).toBe('-')
     expect(settings).toEqual([
       'appendonly yes',
-      'appendfsync always',
+      'appendfsync everysec',
       'maxmemory-policy noeviction',
       'maxmemory 1gb',
       'save ""',

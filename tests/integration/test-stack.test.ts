@@ -71,7 +71,7 @@ describe('servers that a test starts', () => {
     onTestFinished(() => after.disconnect())
     expect(await after.get('kept')).toBe('7')
     expect(Object.values(settings as object).flat()).toEqual(
-      expect.arrayContaining(['always', 'noeviction']),
+      expect.arrayContaining(['everysec', 'noeviction']),
     )
   })
 

@@ -28,7 +28,7 @@ export async function startRedisContainer(): Promise<Server> {
     '--appendonly',
     'yes',
     '--appendfsync',
-    'always',
+    'everysec',
     '--maxmemory-policy',
     'noeviction',
     // In protected mode, a Redis without a password refuses clients that are not on loopback, and

@@ -22,8 +22,9 @@ import { until } from './wait.mjs'
 /** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It keeps what it
- * has acknowledged (`appendfsync always`) and evicts nothing.
+ * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It evicts nothing.
+ * A crash of the machine loses the last second (`appendfsync everysec`); PostgreSQL has a record of
+ * what was accepted.
  *
  * @param {object} options
  * @param {string} options.folder
@@ -97,7 +98,7 @@ async function bootRedis({ source, port, password, folder, settings, logFile, en
     // Redis reads this on stdin: every user of the machine can see a process's arguments.
     `requirepass ${password}`,
     'appendonly yes',
-    'appendfsync always',
+    'appendfsync everysec',
     'maxmemory-policy noeviction',
     'save ""',
     ...settings,

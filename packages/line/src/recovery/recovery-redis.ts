@@ -49,12 +49,10 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     onDisconnected: (listener) => void redis.on('close', listener),
 
     async readGeneration() {
-      const [server, ...generations] = await Promise.all([
-        redis.info('server'),
+      const [runId, ...generations] = await Promise.all([
+        readRunId(redis),
         ...prefixes.map((prefix) => redis.get(readyKey(prefix))),
       ])
-      const [, runId] = /^run_id:(\w+)/m.exec(server) ?? []
-      if (runId === undefined) throw new Error('INFO of Redis has no run_id')
       const [generation] = generations
       const isSame = generations.every((other) => other === generation)
       return { runId, generation: isSame ? (generation ?? undefined) : undefined }
@@ -101,6 +99,23 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     },
   }
 }
+
+/**
+ * Reads the id that the server got when it started. If the user may not read it, a restart that
+ * loses only the last writes is noticed job by job (`accepted-jobs.ts`).
+ */
+async function readRunId(redis: Redis): Promise<string> {
+  try {
+    const [, runId = HIDDEN] = /^run_id:(\w+)/m.exec(await redis.info('server')) ?? []
+    return runId
+  } catch (error) {
+    if (/NOPERM /.test(String(error))) return HIDDEN
+    throw error
+  }
+}
+
+/** The run id of a Redis that hides it. */
+const HIDDEN = 'hidden'
 
 /** The number of commands of each event, by line. */
 function countByLine(jobs: readonly JobToStore[]): [string, Map<number, number>][] {

@@ -13,10 +13,8 @@ export interface RedisServer {
   version: string | undefined
   /** `standalone`, `cluster` or `sentinel`. */
   mode: string | undefined
-  /** Only `noeviction` guarantees that no accepted command is dropped. */
+  /** With anything but `noeviction`, Redis may drop part of a line. */
   maxmemoryPolicy: string | undefined
-  appendOnly: boolean | undefined
-  appendFsync: string | undefined
 }
 
 type Asked = Pick<Redis, 'info' | 'config' | 'call'>
@@ -37,14 +35,11 @@ export async function readRedisServer(redis: Asked): Promise<RedisServer> {
     ((await answerOf(() => redis.config('GET', name))) as string[] | undefined)?.[1]
   // A user who may not run INFO may still run HELLO, which all clients need.
   const hello = info.size > 0 ? new Map<string, string>() : await readHello(redis)
-  const appendOnly = info.get('aof_enabled') ?? (await setting('appendonly'))
   const isCluster = info.get('cluster_enabled') === '1'
   return {
     version: info.get('redis_version') ?? hello.get('version'),
     mode: isCluster ? 'cluster' : (info.get('redis_mode') ?? hello.get('mode')),
     maxmemoryPolicy: info.get('maxmemory_policy') ?? (await setting('maxmemory-policy')),
-    appendOnly: appendOnly === undefined ? undefined : ['1', 'yes'].includes(appendOnly),
-    appendFsync: await setting('appendfsync'),
   }
 }
 
@@ -68,8 +63,8 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Checks that a Redis supports the lines and keeps its data. It logs settings that may lose
- * accepted commands.
+ * Checks that a Redis supports the lines. It need not keep its data over a restart: PostgreSQL has
+ * what was accepted.
  *
  * @throws ConfigError if the kind or version of Redis is not supported; in production also if Redis
  * may evict keys
@@ -78,7 +73,7 @@ export async function checkRedisServer(
   redis: Asked,
   { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
-  const { version, mode, maxmemoryPolicy, appendOnly, appendFsync } = await readRedisServer(redis)
+  const { version, mode, maxmemoryPolicy } = await readRedisServer(redis)
   if (mode === 'cluster') {
     throw new ConfigError(
       'REDIS_URL leads to a node of a Redis Cluster, which is not supported: use a Redis that is not part of one',
@@ -97,16 +92,9 @@ export async function checkRedisServer(
   if (maxmemoryPolicy === undefined) {
     log.warn('Redis hides its settings: make sure that it never evicts keys')
   } else if (maxmemoryPolicy !== 'noeviction') {
-    const message = `Redis may evict accepted commands: set maxmemory-policy noeviction (it is ${maxmemoryPolicy})`
+    const message = `Redis may evict parts of lines: set maxmemory-policy noeviction (it is ${maxmemoryPolicy})`
     if (production) throw new ConfigError(message)
     log.warn(message)
-  }
-  if (appendOnly === false) {
-    log.warn('Redis is not append-only: a restart of it loses accepted commands')
-  } else if (appendFsync !== undefined && appendFsync !== 'always') {
-    log.warn(
-      `Redis has appendfsync ${appendFsync}: a crash of its machine loses the last accepted commands`,
-    )
   }
 }
 

@@ -47,7 +47,6 @@ interface RedisInfo {
   /** 0 means no limit. */
   memoryMaxBytes: number
   evictionPolicy: string
-  appendOnly: boolean
 }
 
 /** A deadline that is overdue for longer needs an operator, seconds. As in `HoldsOverdue`. */
@@ -120,7 +119,6 @@ function readInfo(text: string): RedisInfo {
     memoryBytes: Number(field('used_memory')),
     memoryMaxBytes: Number(field('maxmemory')),
     evictionPolicy: field('maxmemory_policy'),
-    appendOnly: field('aof_enabled') === '1',
   }
 }
 
@@ -132,10 +130,7 @@ function attentionToDatabase({ pendingMigrations }: DatabaseStatus): string[] {
 function attentionToRedis({ info, processes, lines }: RedisStatus): string[] {
   const attention: string[] = []
   if (info !== undefined && info.evictionPolicy !== 'noeviction') {
-    attention.push(`Redis may evict accepted commands: maxmemory-policy is ${info.evictionPolicy}`)
-  }
-  if (info !== undefined && !info.appendOnly) {
-    attention.push('Redis has no append-only file: if it restarts, accepted commands are lost')
+    attention.push(`Redis may evict parts of lines: maxmemory-policy is ${info.evictionPolicy}`)
   }
   if (processes?.workers === 0 && lines.linesWithWork > 0) {
     attention.push('there are undecided commands and no worker is connected')
