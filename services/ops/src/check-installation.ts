@@ -1,6 +1,6 @@
 import type { CheckResult } from '@ticket-line/db'
 import { createRedisOwnership, layoutDifference } from '@ticket-line/line'
-import { findUnknownLines } from '@ticket-line/line/inspect'
+import { findLostAccepted, findUnknownLines } from '@ticket-line/line/inspect'
 import type { Context } from './context.js'
 
 /**
@@ -47,6 +47,14 @@ export async function checkInstallation(
     const difference = layoutDifference(context.layout, record)
     return difference === undefined ? [] : [difference]
   })
+  await check(
+    'accepted_kept',
+    'each accepted command is decided, or its job is in Redis',
+    async () => {
+      const lost = await findLostAccepted(redis, context.pool(), record)
+      return lost.map(({ jobId }) => `${jobId} is neither decided nor in Redis`)
+    },
+  )
   await check('lines_known', 'no command is in a line outside of the layout', () =>
     findUnknownLines(redis, record),
   )

@@ -13,6 +13,7 @@ import {
 import type { Job } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { LineQueues } from '../queues.js'
+import { findLostAccepted } from './accepted.js'
 import { type ConnectedProcesses, countProcesses } from './processes.js'
 import { hasWork, headOf, type LineContents, readLine, waitedMs } from './read-line.js'
 import { scanKeys } from './scan.js'
@@ -33,6 +34,8 @@ export const FINDINGS = {
    * Redis has the data of a job, but no list contains the job, so no worker would ever serve it.
    */
   lost_from_lists: { repairable: true },
+  /** Clients were told that a job is accepted, but it is neither decided nor in Redis. */
+  accepted_lost: { repairable: true },
   /** A line without jobs has a depth, so its events reach their depth limit too early. */
   stale_count: { repairable: true },
   /** An operator paused the line, so only an operator resumes it. */
@@ -96,6 +99,11 @@ export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
     findings.push(...checkLine(line, processes, deps.now()), ...(await checkJobs(deps, line)))
     const jobIds = (jobsOfLine.get(lineName) ?? []).map((job) => job.jobId)
     findings.push(...(await findUnlisted(deps, line, jobIds)))
+  }
+  for (const { lineName, jobId } of await findLostAccepted(redis, deps.pool, layout)) {
+    const commands = plural(commandCountOf(jobId), 'accepted command')
+    const detail = `its ${commands} are undecided, and Redis has lost it`
+    findings.push({ kind: 'accepted_lost', lineName, jobId, detail })
   }
   if (isWorkQueued && processes?.workers === 0) {
     const detail = 'jobs are queued, and no worker process is connected'

@@ -1,4 +1,5 @@
 /** What `ops` reads and repairs in lines. */
+export { findLostAccepted, undecidedJobs } from './accepted.js'
 export {
   FINDINGS,
   type Finding,

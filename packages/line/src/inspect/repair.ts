@@ -1,6 +1,8 @@
 import { commandCountOf, plural, readJobPayload } from '@ticket-line/shared'
 import { createDepthCounter } from '../depth.js'
+import { createRecoveryRedis } from '../recovery/recovery-redis.js'
 import { createLineRegistry } from '../registry.js'
+import { findLostAccepted } from './accepted.js'
 import { type Finding, fullyDecided, type InspectDeps } from './findings.js'
 
 /**
@@ -28,6 +30,8 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
       return retryFailed(deps, lineName, jobId as string)
     case 'lost_from_lists':
       return addUnlisted(deps, lineName, jobId as string)
+    case 'accepted_lost':
+      return addLost(deps, jobId as string)
     case 'paused':
     case 'newer_job':
     case 'unreadable_job':
@@ -35,6 +39,17 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
     case 'no_worker':
       return undefined
   }
+}
+
+/** Adds a job that Redis has lost at the end of its line. */
+async function addLost(
+  { redis, pool, layout, ...deps }: InspectDeps,
+  jobId: string,
+): Promise<string | undefined> {
+  const lost = (await findLostAccepted(redis, pool, layout)).filter((job) => job.jobId === jobId)
+  if ((await createRecoveryRedis(redis, layout).addLost(lost)) === 0) return undefined
+  for (const { lineName } of lost) await announce({ redis, pool, layout, ...deps }, lineName)
+  return 'it was added again at the end of its line'
 }
 
 function announce({ redis, layout }: InspectDeps, lineName: string): Promise<void> {

@@ -5,8 +5,16 @@ import {
   findUnknownLines,
   readLine,
   scanKeys,
+  undecidedJobs,
 } from '@ticket-line/line/inspect'
-import { chunksOf, type LineLayout, plural, seconds, sleep } from '@ticket-line/shared'
+import {
+  chunksOf,
+  commandCountOf,
+  type LineLayout,
+  plural,
+  seconds,
+  sleep,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
@@ -50,8 +58,10 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
     }
     const tookMs = context.now() - startedAtMs
     const left = await countCommands(redis, lineNames, layout)
-    if (lineNames.length === 0 || tookMs >= timeoutMs) {
-      const ok = lineNames.length === 0
+    // Jobs that Redis has lost are added again, or a worker has just decided them.
+    if (lineNames.length === 0) left.push(...(await countAccepted(context)))
+    if (left.length === 0 || tookMs >= timeoutMs) {
+      const ok = left.length === 0
       const apiProcesses = ok
         ? await countApis(context)
         : ((await countProcesses(redis, layout))?.apis ?? null)
@@ -59,14 +69,14 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
       return describe({
         ok,
         tookMs,
-        lineCount: lineNames.length,
+        lineCount: left.length,
         left,
         apiProcesses,
         layoutReleased,
       })
     }
     context.progress(
-      `${plural(lineNames.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
+      `${plural(left.length, 'line')} with ${plural(sum(left), 'command')}, ${seconds(tookMs)}`,
     )
     await sleep(INTERVAL_MS)
   }
@@ -84,6 +94,16 @@ async function countCommands(
     counted.push(...lines.map((line) => ({ lineName: line.lineName, commands: commandsIn(line) })))
   }
   return counted
+}
+
+/** Counts the accepted commands that are not decided, by line. */
+async function countAccepted(context: Context): Promise<Drained['left']> {
+  const counts = new Map<string, number>()
+  for await (const jobs of undecidedJobs(context.pool())) {
+    for (const { lineName, jobId } of jobs)
+      counts.set(lineName, (counts.get(lineName) ?? 0) + commandCountOf(jobId))
+  }
+  return [...counts].map(([lineName, commands]) => ({ lineName, commands }))
 }
 
 /** Counts the API processes that may add commands, by their connections and their heartbeats. */

@@ -20,8 +20,8 @@ export const reconcile: Command = {
 
 Compares the lines in Redis with the decisions in PostgreSQL. It does so twice and shows what
 was wrong both times: lines with jobs that no worker serves, decided jobs that never
-completed, failed jobs that are undecided, jobs that are in no list, counts of commands that
-no longer exist, and jobs that a worker set aside.
+completed, failed jobs that are undecided, jobs that are in no list, accepted jobs that Redis
+has lost, counts of commands that no longer exist, and jobs that a worker set aside.
 
   --apply          repair what can be repaired, and check again. This decides no command and
                    is safe to repeat.
