@@ -84,6 +84,23 @@ describe('the record of accepted jobs', () => {
     expect(await undecidedPages(2)).toEqual([[], [idOf(2)], [idOf(4)]])
   })
 
+  it('leaves out only jobs that were recorded a moment ago, whatever the clock of PostgreSQL says', async () => {
+    const [old, recent, future] = [jobOf('ann'), jobOf('bob'), jobOf('cem')]
+    await record(old, recent, future)
+    const moveTo = (job: KitJob, interval: string) =>
+      kit.query(
+        `UPDATE accepted_jobs SET accepted_at = now() + '${interval}'::interval WHERE job_id = $1`,
+        [job.jobId],
+      )
+    await moveTo(old, '-10 s')
+    await moveTo(future, '1 h')
+    const idsFrom = async (minAgeMs?: number) =>
+      (await store().readUndecided(0, 10, minAgeMs)).jobs.map(({ jobId }) => jobId)
+
+    expect(await idsFrom(5000)).toEqual([old.jobId, future.jobId])
+    expect(await idsFrom()).toEqual([old.jobId, recent.jobId, future.jobId])
+  })
+
   it('counts a job as decided when all of its commands have outcomes', async () => {
     const job = jobOf('ann', 'bob', 'cem')
     await record(job)

@@ -34,7 +34,8 @@ export interface AcceptedJobStore {
   /**
    * Reads the undecided jobs among the next `limit` recorded jobs after number `after`.
    *
-   * @param minAgeMs leaves out jobs that were recorded less than this ago
+   * @param minAgeMs leaves out jobs that were recorded less than this ago. A job that was recorded
+   * in the future is not left out: the clock of PostgreSQL was set back after it
    */
   readUndecided(after: number, limit: number, minAgeMs?: number): Promise<UndecidedPage>
   /** Returns the lines that have records from before a time, ms since 1970. */
@@ -135,7 +136,8 @@ export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStor
           SELECT count(*)::int AS read, max(accepted_no) AS last,
             coalesce(json_agg(json_build_object('jobId', job_id, 'acceptedNo', accepted_no, 'lineName', line_name, 'payload', payload)
               ORDER BY accepted_no) FILTER (
-                WHERE accepted_at <= clock_timestamp() - make_interval(secs => $3) AND NOT ${isDecided('page')}
+                WHERE ($3 = 0 OR accepted_at NOT BETWEEN clock_timestamp() - make_interval(secs => $3) AND clock_timestamp())
+                  AND NOT ${isDecided('page')}
               ), '[]') AS jobs
           FROM page`,
         values: [after, limit, minAgeMs / 1000],
