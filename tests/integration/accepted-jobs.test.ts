@@ -1,4 +1,10 @@
-import { type AcceptedJob, createAcceptedJobStore, createCommandStore } from '@ticket-line/db'
+import { setTimeout } from 'node:timers/promises'
+import {
+  type AcceptedJob,
+  createAcceptedJobStore,
+  createCommandStore,
+  whileAlone,
+} from '@ticket-line/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { command, createLineKit, type KitJob, type LineKit } from './line-kit.ts'
 
@@ -149,11 +155,34 @@ describe('the record of accepted jobs', () => {
     })
     expect(await store().find('event-1.0ms0mwutc59donnnnimop.1')).toBeUndefined()
   })
+})
 
-  it('returns which of many jobs are recorded', async () => {
-    const [ann, bob] = [jobOf('ann'), jobOf('bob')]
-    await record(ann)
+describe('a process that runs alone', () => {
+  it('keeps others away until it has ended', async () => {
+    const { pool } = kit.database
+    const ran = await whileAlone(pool, async (alone) => {
+      expect(await whileAlone(pool, async () => expect.unreachable())).toBe(false)
+      expect((await alone.readUndecided(0, 1)).jobs).toEqual([])
+    })
 
-    expect(await store().filterRecorded([ann.jobId, bob.jobId])).toEqual(new Set([ann.jobId]))
+    expect(ran).toBe(true)
+    expect(await whileAlone(pool, async () => undefined)).toBe(true)
+    const { rows } = await pool.query('SHOW idle_session_timeout')
+    expect(rows).toEqual([{ idle_session_timeout: '0' }])
+  })
+
+  it('loses its connection if it is frozen, so that another process can go on', async () => {
+    const { pool } = kit.database
+    const frozen = whileAlone(pool, async (alone) => {
+      await setTimeout(7000)
+      await alone.readUndecided(0, 1)
+    })
+    const isFrozen = expect(frozen).rejects.toThrow()
+    await setTimeout(500)
+    expect(await whileAlone(pool, async () => undefined)).toBe(false)
+
+    await setTimeout(5500)
+    expect(await whileAlone(pool, async () => undefined)).toBe(true)
+    await isFrozen
   })
 })

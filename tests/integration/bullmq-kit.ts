@@ -5,6 +5,7 @@ import {
   type LineQueues,
   lineBase,
   linePrefix,
+  type Readiness,
 } from '@ticket-line/line'
 import {
   createLine,
@@ -55,9 +56,15 @@ export interface ProcessOptions {
   /** Decides a job. By default it does nothing. */
   apply?: (job: JobToDecide) => Promise<unknown>
   redisUrl?: string
+  /** Reads the generation of the shard; `GENERATION` by default, which the process knows. */
+  readGeneration?: () => Promise<string | null>
 }
 
+/** The generation that every process knows at its start. */
+export const GENERATION = 'test'
+
 export interface Process {
+  readiness: Readiness
   line(lineName: string): Line
   /** Ids of the jobs passed to `apply`, in order. */
   applied: string[]
@@ -105,6 +112,7 @@ export async function createBullKit(): Promise<BullKit> {
       connection.disconnect()
     }
     closers.push(die)
+    const readiness = readyFor(GENERATION)
     const lineDeps = {
       redis: connection,
       root,
@@ -118,14 +126,13 @@ export async function createBullKit(): Promise<BullKit> {
         return { kind: 'decided', outcomes: [] }
       },
       sendReply: () => undefined,
-      readiness: readyFor('test'),
-      readGeneration: async () => 'test',
-      filterRecorded: async () => new Set<string>(),
-      putLast: async () => undefined,
+      readiness,
+      readGeneration: options.readGeneration ?? (async () => GENERATION),
       isStopping: () => stopping,
       clock: systemClock,
     }
     return {
+      readiness,
       line: (lineName) =>
         createLine(lineDeps, {
           lineName,

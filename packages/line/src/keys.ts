@@ -135,6 +135,9 @@ export const failedJobsKey = (base: string): string => `${base}failed`
 /** Hash: BullMQ's settings of the queue, such as its global concurrency. */
 export const settingsKey = (base: string): string => `${base}meta`
 
+/** Set: active jobs that count as stalled at the next check if their locks have expired by then. */
+export const stalledJobsKey = (base: string): string => `${base}stalled`
+
 /** String: a mark that some process has just checked the line for stalled jobs. */
 export const stalledCheckKey = (base: string): string => `${base}stalled-check`
 

@@ -14,7 +14,6 @@ import {
   depthKey,
   failedJobsKey,
   jobKey,
-  jobLockKey,
   paceKey,
   pausedJobsKey,
   prioritizedJobsKey,
@@ -25,6 +24,7 @@ import {
   registeredLinesKey,
   settleMarkKey,
   stalledCheckKey,
+  stalledJobsKey,
   waitingChildrenJobsKey,
 } from './keys.js'
 import { type PACE_TIMES, type Pace, parsePace } from './pace.js'
@@ -162,18 +162,11 @@ export function defineRelistJob(redis: Redis) {
     ]
 }
 
-/** Puts the recorded jobs of a line before its other queued jobs, in the given order. */
+/** Puts the recorded jobs of a line before its other undecided jobs, in the given order. */
 export function definePutFirst(redis: Redis) {
   const run = define<null>(redis, 'put-first')
   return (base: string, jobIds: readonly string[]): Promise<null> =>
-    run(queuedJobsKey(base), ...jobIds)
-}
-
-/** Puts an active job back at the end of its line. */
-export function definePutLast(redis: Redis) {
-  const run = define<null>(redis, 'put-last')
-  return (base: string, jobId: string): Promise<null> =>
-    run(queuedJobsKey(base), activeJobsKey(base), jobLockKey(base, jobId), jobId)
+    run(queuedJobsKey(base), activeJobsKey(base), stalledJobsKey(base), base, ...jobIds)
 }
 
 /** @returns whether the token was still there, so that the shard has its generation now */

@@ -40,8 +40,6 @@ export interface AcceptedJobStore {
   readUndecided(after: number, limit: number, minAgeMs?: number): Promise<UndecidedPage>
   /** Returns the lines that have records from before a time, ms since 1970. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
-  /** Returns which of these jobs are recorded. */
-  filterRecorded(jobIds: readonly string[]): Promise<Set<string>>
   /** Finds a recorded job. Undefined if there is none, or it is decided and was tidied up. */
   find(jobId: string): Promise<AcceptedPlace | undefined>
   /**
@@ -57,7 +55,7 @@ export interface AcceptedJobStore {
 
 /**
  * Runs a function on a connection of its own, while no other process with this database and schema
- * does.
+ * does. The function must use its store every few seconds.
  *
  * @returns false if another process runs it now
  * @throws whatever the function throws, or the driver's error
@@ -74,8 +72,10 @@ export async function whileAlone(
     )
     const isAlone = rows[0]?.locked === true
     if (isAlone) {
+      await client.query(`SET idle_session_timeout = ${HOLDER_IDLE_MS}`)
       await run(createAcceptedJobStore(client))
       await client.query(`SELECT pg_advisory_unlock(${RECOVERY_LOCK})`)
+      await client.query('RESET idle_session_timeout')
     }
     isBroken = false
     return isAlone
@@ -85,6 +85,11 @@ export async function whileAlone(
   }
 }
 
+/**
+ * If the process that is alone sends nothing for this long, PostgreSQL closes its connection, ms. It
+ * is frozen, its host is gone, or it waits for Redis, and others could not go on without it.
+ */
+const HOLDER_IDLE_MS = 5000
 const RECOVERY_LOCK = `hashtextextended('ticket-line recovery ' || current_schema(), 0)`
 
 /**
@@ -153,15 +158,6 @@ export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStor
         values: [beforeMs],
       })
       return rows.map((row) => row.line_name)
-    },
-
-    async filterRecorded(jobIds) {
-      const { rows } = await pool.query<{ job_id: string }>({
-        name: 'accepted_filter',
-        text: 'SELECT job_id FROM accepted_jobs WHERE job_id = ANY($1::text[])',
-        values: [jobIds],
-      })
-      return new Set(rows.map((row) => row.job_id))
     },
 
     async find(jobId) {

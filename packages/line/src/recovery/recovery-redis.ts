@@ -23,7 +23,7 @@ export interface RecoveryRedis {
    * @returns how many were added
    */
   addLost(jobs: readonly JobToStore[]): Promise<number>
-  /** Puts the jobs of each line before its other queued jobs, and wakes the workers. */
+  /** Puts the jobs of each line before its other undecided jobs, and wakes the workers. */
   putFirst(jobIds: ReadonlyMap<string, readonly string[]>): Promise<void>
   /**
    * Gives each shard its generation.
@@ -49,10 +49,10 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     onDisconnected: (listener) => void redis.on('close', listener),
 
     async readGeneration() {
-      const [runId, ...generations] = await Promise.all([
-        readRunId(redis),
-        ...prefixes.map((prefix) => redis.get(readyKey(prefix))),
-      ])
+      // The run id is read last. If the connection breaks in between, commands are sent again to a
+      // server that may have lost its last writes. Its run id must not come from the time before.
+      const reading = prefixes.map((prefix) => redis.get(readyKey(prefix)))
+      const [runId, ...generations] = await Promise.all([readRunId(redis), ...reading])
       const [generation] = generations
       const isSame = generations.every((other) => other === generation)
       return { runId, generation: isSame ? (generation ?? undefined) : undefined }

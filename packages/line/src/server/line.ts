@@ -68,10 +68,6 @@ export interface LineDeps {
   readiness: Readiness
   /** Reads the generation of the shard with a prefix; null if it has none. */
   readGeneration: (prefix: string) => Promise<string | null>
-  /** Returns which of these jobs are recorded as accepted. */
-  filterRecorded: (jobIds: string[]) => Promise<Set<string>>
-  /** Puts an active job back at the end of its line. */
-  putLast: (base: string, jobId: string) => Promise<unknown>
   /** True if no further job may be fetched here. */
   isStopping: () => boolean
   clock: Clock
@@ -199,19 +195,13 @@ export function createLine(
   }
 
   /**
-   * Leaves a job that was fetched after Redis had lost its data. If the job is not recorded as
-   * accepted, it may have arrived after the loss, so it must not come before those that are added
-   * again.
-   *
-   * The completion of a job fetches the next one without this check: after a loss it fails, because
-   * the job or its lock is gone.
+   * Returns a job to the head of its line. It may have been fetched after Redis had lost the jobs
+   * before it. The recovery puts these first (`put-first.lua`). If it has done so already, the job
+   * is no longer active, and this fails.
    */
-  async function leave(job: Job<JobPayload, JobReply>, token: string): Promise<void> {
-    const jobId = job.id as string
-    log.warn({ lineName, jobId }, 'left a job, because Redis may have lost accepted ones')
-    const recorded = await deps.filterRecorded([jobId])
-    if (recorded.has(jobId)) await job.moveToWait(token)
-    else await deps.putLast(base, jobId)
+  function leave(job: Job<JobPayload, JobReply>, token: string): Promise<unknown> {
+    log.warn({ lineName, jobId: job.id }, 'left a job, because Redis may have lost accepted ones')
+    return job.moveToWait(token)
   }
 
   /** Moves a job to the failed ones, where `ops reconcile` shows it to the operator. */
@@ -245,12 +235,15 @@ export function createLine(
       await Promise.all([limited, fetched, present])
       let served = 0
       let job = (await fetched) as Job<JobPayload, JobReply> | undefined
-      if ((await present) !== generation) {
-        deps.readiness.lose(generation)
-        if (job !== undefined) await leave(job, token)
-        return 0
-      }
+      if ((await present) !== generation) deps.readiness.lose(generation)
       while (job !== undefined) {
+        // The shard may have an old generation again, with which Redis was restarted from a file or
+        // failed over. The connection broke then, so this process became unsure. The completion of a
+        // job, which fetches the next one, needs no other check: after a flush it fails.
+        if (deps.readiness.generation() !== generation) {
+          await leave(job, token)
+          break
+        }
         job = jobOf(await serveJob(job, token, mayContinue), token)
         served += 1
       }

@@ -16,7 +16,7 @@ import type { Readiness } from '../recovery/readiness.js'
 import { createRecoveryRedis } from '../recovery/recovery-redis.js'
 import type { LineRegistry } from '../registry.js'
 import { createSendReply } from '../replies.js'
-import { definePutLast, defineShortenLocks } from '../scripts.js'
+import { defineShortenLocks } from '../scripts.js'
 import { followWakeUps, sendWakeUp } from '../wake-ups.js'
 import { keepAcceptedJobs } from './accepted-jobs.js'
 import { createJobCleaner } from './job-cleaner.js'
@@ -142,8 +142,6 @@ export function startLineServer(deps: ServerDeps): LineServer {
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     readiness,
     readGeneration: (prefix) => redis.get(readyKey(prefix)),
-    filterRecorded: acceptedJobs.filterRecorded,
-    putLast: definePutLast(redis),
     isStopping: () => isStopping,
     clock,
   }

@@ -1,0 +1,126 @@
+import { createRecoveryRedis, type RecoveryRedis, readyKey, shardPrefixes } from '@ticket-line/line'
+import { newJobId } from '@ticket-line/shared'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../tools/dev-stack/wait.mjs'
+import {
+  type BullKit,
+  createBullKit,
+  createLatch,
+  GENERATION,
+  type Process,
+  payload,
+} from './bullmq-kit.ts'
+
+let kit: BullKit
+let recovery: RecoveryRedis
+beforeAll(async () => {
+  kit = await createBullKit()
+  recovery = createRecoveryRedis(kit.redis, kit.layout)
+})
+afterAll(() => kit?.stop())
+
+const always = (): boolean => true
+let lineCount = 0
+/** The name of a line that no other test uses. */
+const newLine = (): string => `event-${++lineCount}`
+
+describe('a recovery of a line', () => {
+  it('adds lost jobs, and puts accepted ones before all others in their order', async () => {
+    const lineName = newLine()
+    const strays = await kit.add(lineName, 2)
+    const lost = [1, 2, 3].map(() => newJobId(lineName, 1, Date.now()))
+    const accepted = [lost[2], strays[1], lost[0], lost[1]] as string[]
+
+    const added = await recovery.addLost(accepted.map((jobId) => ({ lineName, jobId, payload })))
+    await recovery.putFirst(new Map([[lineName, accepted]]))
+
+    expect(added).toBe(3)
+    expect(await kit.queuedJobs(lineName)).toEqual([...accepted, strays[0]])
+  })
+
+  it('queues an active job again, so that it does not return to the head of the line', async () => {
+    const lineName = newLine()
+    const [stray] = (await kit.add(lineName)) as [string]
+    const latch = createLatch()
+    const worker = await kit.process({ apply: () => latch.opened })
+    const serving = worker.line(lineName).serve(always)
+    expect(await until(() => worker.applied.length === 1, { timeoutMs: 10_000 })).toBe(true)
+    const accepted = await kit.add(lineName, 2)
+
+    await recovery.putFirst(new Map([[lineName, accepted]]))
+
+    expect(await kit.queuedJobs(lineName)).toEqual([...accepted, stray])
+    expect(await kit.active(lineName)).toEqual([])
+    latch.open()
+    await expect(serving).rejects.toThrow(/Missing lock/)
+    const next = await kit.process()
+    expect(await next.line(lineName).serve(always)).toBe(3)
+    expect(next.applied).toEqual([...accepted, stray])
+  })
+
+  it('moves 10,000 jobs of one line', { timeout: 30_000 }, async () => {
+    const lineName = newLine()
+    const [stray] = (await kit.add(lineName)) as [string]
+    const accepted = await kit.add(lineName, 10_000)
+
+    await recovery.putFirst(new Map([[lineName, accepted]]))
+
+    expect(await kit.queuedJobs(lineName)).toEqual([...accepted, stray])
+  })
+
+  it('ends only if its token is still there', async () => {
+    const ready = readyKey(shardPrefixes(kit.layout)[0] as string)
+    await recovery.begin('mine')
+    await recovery.begin('of another process')
+    expect(await recovery.end('mine', 'generation-1')).toBe(false)
+    expect(await kit.redis.get(ready)).toBeNull()
+
+    expect(await recovery.end('of another process', 'generation-2')).toBe(true)
+    expect((await recovery.readGeneration()).generation).toBe('generation-2')
+    expect(await recovery.end('of another process', 'generation-3')).toBe(false)
+  })
+})
+
+describe('a worker that finds another generation', () => {
+  it('returns the job that it has fetched to the head of the line, and becomes unsure', async () => {
+    const lineName = newLine()
+    const jobIds = await kit.add(lineName, 3)
+    const worker = await kit.process({ readGeneration: async () => null })
+
+    expect(await worker.line(lineName).serve(always)).toBe(0)
+
+    expect(worker.readiness.generation()).toBeUndefined()
+    expect(worker.applied).toEqual([])
+    expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
+    expect(await kit.active(lineName)).toEqual([])
+    expect(await worker.line(lineName).serve(always)).toBe(0)
+  })
+
+  it('leaves the job that a completion has fetched if it became unsure meanwhile', async () => {
+    const lineName = newLine()
+    const jobIds = await kit.add(lineName, 3)
+    const worker: Process = await kit.process({ apply: async () => worker.readiness.lose() })
+
+    expect(await worker.line(lineName).serve(always)).toBe(1)
+
+    expect(worker.applied).toEqual(jobIds.slice(0, 1))
+    expect(await kit.queuedJobs(lineName)).toEqual(jobIds.slice(1))
+  })
+
+  it('leaves its job if Redis has an old generation again, with which it failed over', async () => {
+    const lineName = newLine()
+    const jobIds = await kit.add(lineName, 2)
+    const worker: Process = await kit.process({
+      // The connection breaks between the fetch and the reply.
+      async readGeneration() {
+        worker.readiness.lose()
+        return GENERATION
+      },
+    })
+
+    expect(await worker.line(lineName).serve(always)).toBe(0)
+
+    expect(worker.applied).toEqual([])
+    expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
+  })
+})
