@@ -36,9 +36,9 @@ const SURVIVORS_WITHIN_MS = 1500
 const SURVIVORS_CHECK_MS = 100
 /**
  * How long a command waits for other commands that may have killed a worker, ms. A command that
- * kills its worker does so at once.
+ * kills its worker does so at once, after it has waited for survivors.
  */
-const TURN_WITHIN_MS = 1000
+const TURN_WITHIN_MS = SURVIVORS_WITHIN_MS + 1000
 
 /** A batch of one command. */
 export type Alone = Batch & { commands: [AcceptedCommand] }
