@@ -1,7 +1,9 @@
+import { createReadiness, type Readiness, watchReadiness } from '@ticket-line/line'
 import {
   createAdmission,
   createFindStored,
   createJobStore,
+  createRecorder,
   createSubmitter,
   type SubmitResult,
   type SubmitterDeps,
@@ -10,6 +12,7 @@ import { type CommandRequest, every } from '@ticket-line/shared'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { createDepth, createQueues } from './line-queues.ts'
+import { createSimulatedRecovery } from './recovery-redis.ts'
 import { silent, type World } from './world.ts'
 
 export interface ApiProcess {
@@ -34,7 +37,16 @@ export function startApi(world: World, name: string): ApiProcess {
   const process = createProcess(name, true)
   return clock.as(process, () => {
     const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
-    const submitter = createSubmitter(submitterDeps(world, process, connection))
+    const readiness = createReadiness()
+    watchReadiness({
+      redis: createSimulatedRecovery(world, connection),
+      readiness,
+      isOurs: () => true,
+      alone: world.aloneOf(process),
+      onRescued: () => undefined,
+      log: silent,
+    })
+    const submitter = createSubmitter(submitterDeps(world, process, connection, readiness))
     world.streams.onReplies(name, process, submitter.onReply)
     if (!world.without.rescue) every(TICK_MS, submitter.rescue, { onError: world.reportBug })
 
@@ -43,6 +55,7 @@ export function startApi(world: World, name: string): ApiProcess {
       submit(request, waitMs) {
         if (!connection.isReady() || world.postgres.awayForMs() > PROBE_MS)
           return Promise.resolve({ kind: 'unavailable' })
+        if (readiness.generation() === undefined) return Promise.resolve({ kind: 'unavailable' })
         return submitter.submit(request, { waitMs })
       },
       stop() {
@@ -61,7 +74,12 @@ export function startApi(world: World, name: string): ApiProcess {
   })
 }
 
-function submitterDeps(world: World, process: SimProcess, connection: Connection): SubmitterDeps {
+function submitterDeps(
+  world: World,
+  process: SimProcess,
+  connection: Connection,
+  readiness: Readiness,
+): SubmitterDeps {
   const { clock, data, without } = world
   const steady = { wallMs: clock.now, steadyMs: clock.now }
   const store = world.storeOf(process)
@@ -69,8 +87,7 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     queues: createQueues(world, connection),
     wakeUp: (lineName) =>
       void connection.call(() => world.streams.wakeUp(lineName)).catch(() => undefined),
-    relistJob: (lineName, jobId) =>
-      connection.call(() => (data.getJob(lineName, jobId) === undefined ? 'missing' : 'listed')),
+    relistJob: (lineName, jobId) => connection.call(() => data.relist(lineName, jobId)),
     store,
     log: silent,
     clock: steady,
@@ -80,18 +97,20 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
     replyTo: process.name,
     newJobId: world.newJobId,
     admission: createAdmission({
-      depth: createDepth(world, connection),
+      depth: createDepth(world, process, connection),
       maxDepth: world.maxQueueDepth,
+      readiness,
       clock: steady,
     }),
     jobStore: {
       ...jobStore,
-      async store(job, findUntilMs) {
-        const stored = jobStore.store(job, findUntilMs)
+      async store(job, findUntilMs, mayBeRecorded) {
+        const stored = jobStore.store(job, findUntilMs, mayBeRecorded)
         return without.acceptAfterStore ? { kind: 'stored' } : stored
       },
     },
     findStored: createFindStored(store),
+    recordAccepted: recorderOf(world, process),
     holdMs: HOLD_MS,
     log: silent,
     clock: steady,
@@ -99,5 +118,21 @@ function submitterDeps(world: World, process: SimProcess, connection: Connection
       cancel: without.deadline && ms > HOLD_MS ? () => undefined : clock.after(ms, process, run),
     }),
     soon: setImmediate,
+  }
+}
+
+/** How long after the 202 a job is recorded if that guard is removed, ms. */
+const RECORDED_LATE_MS = 20
+
+function recorderOf(world: World, process: SimProcess): SubmitterDeps['recordAccepted'] {
+  const { acceptAfterRecord, recordBeforeAccept } = world.without
+  const record = createRecorder({ store: world.acceptedJobsOf(process), log: silent })
+  return async (job) => {
+    if (recordBeforeAccept) {
+      setTimeout(() => void record(job), RECORDED_LATE_MS)
+      return true
+    }
+    const recorded = record(job)
+    return acceptAfterRecord ? true : recorded
   }
 }

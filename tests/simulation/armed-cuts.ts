@@ -5,6 +5,7 @@ export const CUT_POINTS = [
   'mark',
   'fetch',
   'completion',
+  'recovery',
   'COMMIT',
   'statement',
 ] as const

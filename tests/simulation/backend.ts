@@ -28,6 +28,11 @@ export function createBackend(data: RedisData, connection: Connection): RedisQue
         throw new Error(`Missing lock for job ${job.id}. moveToFinished (${result})`)
       return { result: replyOf(result), finishedOn: 0 }
     },
+    async moveJobFromActiveToWait(jobId: string, token: string) {
+      const result = await connection.call(() => data.putBack(lineName, jobId, token))
+      if (result < 0) throw new Error(`Missing lock for job ${jobId}. moveJobFromActiveToWait`)
+      return result
+    },
     extendLock: (jobId: string, token: string, durationMs: number) =>
       connection.call(() => data.extendLock(lineName, jobId, token, durationMs)),
     moveStalledJobsToWait: () => connection.call(() => data.recoverStalled(lineName)),

@@ -1,6 +1,6 @@
 import { deepStrictEqual } from 'node:assert'
-import { jobIdOf } from '@ticket-line/shared'
 import type { Disturbance } from './fault-injection.ts'
+import type { ServerName } from './fault-kinds.ts'
 import type { NumberedRequest, Sent } from './traffic.ts'
 import type { World } from './world.ts'
 
@@ -8,11 +8,12 @@ import type { World } from './world.ts'
 const LATE_MS = 250
 /** A command that cannot be stored is refused within this time. */
 const REFUSED_WITHIN_MS = 1000
-/**
- * A job that a flush removed is added again within this time if its client still waits and both
- * servers work.
- */
-const ADDED_AGAIN_WITHIN_MS = 2000
+/** An answer may be this much later if PostgreSQL is disturbed: it records what is accepted. */
+const RECORDED_WITHIN_MS = 600
+/** If the reply to a client is lost, it gets its answer within this time after the decision. */
+const RESCUED_WITHIN_MS = 3000
+/** An API process learns from a count within this time that Redis may lack accepted jobs. */
+const LEARNS_WITHIN_MS = 10
 
 /**
  * Checks that every client received a true answer in time.
@@ -25,9 +26,14 @@ export function checkAnswers(world: World, sent: Sent[], disturbances: Disturban
       outcome.outcome === 'abandoned' ? [] : [(command as unknown as NumberedRequest).number],
     ),
   )
+  const committedAtMs = new Map(
+    log.map(({ command, committedAtMs }) => [command.commandId, committedAtMs]),
+  )
   for (const one of sent) {
     checkTime(world, one, disturbances)
-    checkTruth(world, one, decided, disturbances)
+    checkTruth(world, one, decided)
+    checkRescue(committedAtMs, one, disturbances)
+    checkRefusal(world, one)
   }
 }
 
@@ -35,9 +41,16 @@ function checkTime({ clock }: World, one: Sent, disturbances: Disturbance[]): vo
   const { result, waitMs, sentAtMs } = one
   // The client saw its connection break.
   if (!one.api.process.alive && result === undefined) return
-  const ofRedis = disturbances.filter((disturbance) => disturbance.server === 'Redis')
-  const disturbed = isDisturbed(ofRedis, sentAtMs, sentAtMs + waitMs + LATE_MS)
-  const allowedMs = (disturbed ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) + LATE_MS
+  const during = (server: ServerName): boolean =>
+    isDisturbed(
+      disturbances.filter((disturbance) => disturbance.server === server),
+      sentAtMs,
+      sentAtMs + waitMs + LATE_MS,
+    )
+  const allowedMs =
+    (during('Redis') ? Math.max(waitMs, REFUSED_WITHIN_MS) : waitMs) +
+    (during('PostgreSQL') ? RECORDED_WITHIN_MS : 0) +
+    LATE_MS
   const refused = result?.kind === 'unavailable' || result?.kind === 'busy'
   const waitedMs = Math.round(
     (result === undefined ? clock.exactNow() : one.answeredAtMs) - sentAtMs,
@@ -48,12 +61,7 @@ function checkTime({ clock }: World, one: Sent, disturbances: Disturbance[]): vo
     )
 }
 
-function checkTruth(
-  world: World,
-  one: Sent,
-  decided: Set<number>,
-  disturbances: Disturbance[],
-): void {
+function checkTruth(world: World, one: Sent, decided: Set<number>): void {
   const { result, request } = one
   if (result === undefined) return
   const commandId = 'commandId' in result ? result.commandId : undefined
@@ -69,8 +77,7 @@ function checkTruth(
       deepStrictEqual(stored, result.outcome, `answer to ${commandId}`)
       return
     case 'accepted':
-      if (stored === undefined && !wasLost(world, one, result.commandId, disturbances))
-        wrong('it was never decided')
+      if (stored === undefined) wrong('it was never decided')
       if (stored?.outcome === 'abandoned') wrong('it was recorded as abandoned')
       return
     case 'busy':
@@ -82,32 +89,34 @@ function checkTruth(
   }
 }
 
-/**
- * True if the command was lost in a flush, and there was not enough time to add it again while its
- * client waited.
- */
-function wasLost(
-  { flushes }: World,
-  one: Sent,
-  commandId: string,
+/** Checks that a client which waits gets its decision soon, even if the reply is lost. */
+function checkRescue(
+  committedAtMs: Map<string, number>,
+  { result, answeredAtMs }: Sent,
   disturbances: Disturbance[],
-): boolean {
-  return flushes.some(
-    ({ atMs, lost }) =>
-      lost.has(jobIdOf(commandId)) &&
-      longestCalmMs(disturbances, atMs, one.answeredAtMs) < ADDED_AGAIN_WITHIN_MS,
-  )
+): void {
+  if (result?.kind !== 'decided') return
+  const decidedAtMs = committedAtMs.get(result.commandId) as number
+  const lateMs = Math.round(answeredAtMs - decidedAtMs)
+  if (lateMs > RESCUED_WITHIN_MS && !isDisturbed(disturbances, decidedAtMs, answeredAtMs))
+    throw new Error(`the client of ${result.commandId} got its decision ${lateMs} ms late`)
 }
 
-/** The longest time without a disturbance, in milliseconds. */
-function longestCalmMs(disturbances: Disturbance[], fromMs: number, untilMs: number): number {
-  let calmFromMs = fromMs
-  let longestMs = 0
-  for (const disturbance of disturbances.toSorted((a, b) => a.fromMs - b.fromMs)) {
-    longestMs = Math.max(longestMs, Math.min(disturbance.fromMs, untilMs) - calmFromMs)
-    calmFromMs = Math.max(calmFromMs, disturbance.untilMs)
-  }
-  return Math.max(longestMs, untilMs - calmFromMs)
+/**
+ * Checks that an API process refuses commands once it has learned that Redis may lack accepted jobs,
+ * until a recovery has ended.
+ */
+function checkRefusal({ unreadyCounts, recoveredAtMs }: World, one: Sent): void {
+  const { api, sentAtMs, result } = one
+  if (result?.kind !== 'accepted' && result?.kind !== 'decided') return
+  const learned = unreadyCounts.findLast(
+    ({ api: of, atMs }) => of === api.process && atMs + LEARNS_WITHIN_MS < sentAtMs,
+  )
+  if (learned === undefined) return
+  if (!recoveredAtMs.some((atMs) => atMs > learned.atMs && atMs < sentAtMs))
+    throw new Error(
+      `${JSON.stringify(one.request)} entered a line although Redis lacked accepted jobs`,
+    )
 }
 
 function isDisturbed(disturbances: Disturbance[], fromMs: number, untilMs: number): boolean {

@@ -5,12 +5,12 @@ import type { Arrival, World } from './world.ts'
 
 /**
  * Checks that commands are decided in the order in which their jobs entered the line. A job that is
- * added again after a flush has its place from then on. Only a job that a worker had fetched before
- * the flush may be decided without a place in a line, because the worker does not learn of the
- * flush.
+ * added again after a loss, or that a recovery puts before others, has its place from then on. Only
+ * a job that a worker had fetched before the loss may be decided without a place in a line, because
+ * the worker does not learn of the loss.
  * @throws Error that names a command that was decided out of order, or whose job was in no line
  */
-export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void {
+export function checkOrderOfLines({ arrivals, postgres, losses }: World): void {
   const arrivalsOf = new Map<string, (Arrival & { place: number })[]>()
   for (const ofLine of arrivals.values())
     for (const [place, arrival] of ofLine.entries())
@@ -25,10 +25,10 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
     const entered = arrivalsOf.get(jobId)?.findLast(({ atMs }) => atMs <= committedAtMs)
     if (entered === undefined)
       throw new Error(`${command.commandId} was decided but never entered a line`)
-    const lostIn = flushes.filter(({ atMs, lost }) => atMs <= committedAtMs && lost.has(jobId))
-    if (lostIn.some(({ inHand }) => inHand.has(jobId))) continue
-    if (lostIn.some(({ atMs }) => atMs > entered.atMs))
-      throw new Error(`${command.commandId} was decided although a flush had removed it`)
+    const before = losses.filter(({ atMs }) => atMs <= committedAtMs)
+    if (before.some(({ inHand }) => inHand.has(jobId))) continue
+    if (before.some(({ atMs, lost }) => lost.has(jobId) && atMs > entered.atMs))
+      throw new Error(`${command.commandId} was decided although Redis had lost it`)
     const lineName = lineNameIn(jobId)
     if (entered.place < (last.get(lineName) ?? -1))
       throw new Error(`${command.commandId} was decided after a job that entered later`)
@@ -38,11 +38,14 @@ export function checkOrderOfLines({ arrivals, postgres, flushes }: World): void 
 
 /**
  * Checks the order that clients can see: a command that was answered before another was sent was
- * also decided before it, on every event. A command that was accepted and then lost with Redis's
- * memory may be decided later.
+ * also decided before it, on every event, whatever Redis loses.
+ *
+ * There are two exceptions, in which a command that got a 202 may be decided after one that was
+ * sent later: Redis has lost its job alone, which nobody notices at once; or Redis had lost its job
+ * before it was recorded as accepted. Its place in the line was gone then, and no record said so.
  * @throws Error that names the first two commands out of order
  */
-export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]): void {
+export function checkOrderOfAnswers({ postgres, losses }: World, sent: Sent[]): void {
   const placeOf = new Map<number, { place: number; commandId: string }>()
   for (const [place, { command, outcome }] of postgres.log.entries())
     if (outcome.outcome !== 'abandoned' && command.type !== 'settle')
@@ -50,13 +53,16 @@ export function checkOrderOfAnswers({ postgres, flushes }: World, sent: Sent[]):
         place,
         commandId: command.commandId,
       })
-  const wasLost = (commandId: string): boolean =>
-    flushes.some(({ lost }) => lost.has(jobIdOf(commandId)))
+  const hasLostPlace = (commandId: string, answeredAtMs: number): boolean =>
+    losses.some(
+      ({ atMs, ofAll, lost }) => lost.has(jobIdOf(commandId)) && (!ofAll || atMs < answeredAtMs),
+    )
   const decided = sent.flatMap(({ request, result, sentAtMs, answeredAtMs }) => {
     const found = placeOf.get(request.number)
     if (found === undefined) return []
     const isFixed =
-      (result?.kind === 'decided' || result?.kind === 'accepted') && !wasLost(found.commandId)
+      result?.kind === 'decided' ||
+      (result?.kind === 'accepted' && !hasLostPlace(found.commandId, answeredAtMs))
     return {
       ...found,
       eventId: request.eventId,

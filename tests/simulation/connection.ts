@@ -5,6 +5,8 @@ import type { Clock, SimProcess } from './clock.ts'
 /** A connection to a server. Like TCP, it keeps the order of commands and of replies. */
 export interface Connection {
   isReady(): boolean
+  /** Calls the listener when the process notices that the connection broke. */
+  onDisconnected(listener: () => void): void
   /**
    * Sends a command.
    * @param run executed atomically at the server when the command arrives
@@ -29,6 +31,8 @@ export interface Wire {
   random: Random
   armedCuts: ArmedCuts
   server: SimProcess
+  /** How often the server was restarted. What was sent to it before never arrives. */
+  restarts(): number
   isUp(): boolean
   latencyMs(): number
 }
@@ -65,22 +69,28 @@ export function createConnection(
   let answeredAtMs = 0
   let unanswered = new Set<Pending>()
   let unsent: Pending[] = []
+  const disconnectListeners: (() => void)[] = []
 
   function send(pending: Pending): void {
     const sentIn = generation
+    const sentTo = wire.restarts()
     arrivesAtMs = Math.max(clock.exactNow() + wire.latencyMs(), arrivesAtMs)
     unanswered.add(pending)
-    clock.after(arrivesAtMs - clock.exactNow(), server, () => arrive(pending, sentIn))
+    clock.after(arrivesAtMs - clock.exactNow(), server, () => {
+      if (wire.restarts() === sentTo) arrive(pending, sentIn, sentTo)
+    })
   }
 
-  function arrive(pending: Pending, sentIn: number): void {
+  function arrive(pending: Pending, sentIn: number, sentTo: number): void {
     const moment = sentIn === generation ? wire.armedCuts.reach(pending.point) : undefined
     if (moment === 'before') cut()
     if (sentIn === generation) {
       answer(pending, carryOut(pending), sentIn)
       if (moment === 'after') cut()
     } else if (!random.chance(LOST_WITH_ITS_CONNECTION)) {
-      clock.after(random.between(1, 2500), server, () => void carryOut(pending))
+      clock.after(random.between(1, 2500), server, () => {
+        if (wire.restarts() === sentTo) carryOut(pending)
+      })
     }
   }
 
@@ -108,6 +118,7 @@ export function createConnection(
     generation += 1
     ready = false
     clock.after(0, process, () => {
+      for (const listener of disconnectListeners) listener()
       const lost = [...unanswered]
       unanswered = new Set()
       if (patient) unsent = [...lost, ...unsent]
@@ -133,6 +144,7 @@ export function createConnection(
   if (!ready) clock.after(RECONNECT_MS, process, reconnect)
   const connection: Connection = {
     isReady: () => ready,
+    onDisconnected: (listener) => void disconnectListeners.push(listener),
     call<T>(run: () => T, point?: CutPoint) {
       if (!ready && !patient) return Promise.reject(new Error(NEVER_SENT))
       return new Promise<T>((resolve, reject) => {

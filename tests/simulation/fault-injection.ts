@@ -3,19 +3,21 @@ import { createProcess } from './clock.ts'
 import {
   clockFaults,
   type Fault,
+  lossFaults,
   processFaults,
   type ServerName,
   serverFaults,
   streamFaults,
 } from './fault-kinds.ts'
 import type { Fleet } from './fleet.ts'
+import type { Traffic } from './traffic.ts'
 import type { World } from './world.ts'
 
 export interface FaultPlan {
   count: number
   overMs: number
-  /** Whether Redis may be flushed. */
-  flush: boolean
+  /** Whether Redis may lose its data. */
+  losses: boolean
   /** Whether events have deadlines, so that the time matters. */
   sale: boolean
 }
@@ -47,7 +49,12 @@ const CUTS: (readonly [CutPoint, CutMoment])[] = CUT_POINTS.flatMap((point) => [
 ])
 
 /** Injects faults at random times. */
-export function injectFaults(world: World, fleet: Fleet, plan: FaultPlan): Injections {
+export function injectFaults(
+  world: World,
+  fleet: Fleet,
+  { sendBurst }: Traffic,
+  plan: FaultPlan,
+): Injections {
   const { clock } = world
   const random = world.random.fork('faults')
   const injector = createProcess('fault injector', true)
@@ -76,28 +83,17 @@ export function injectFaults(world: World, fleet: Fleet, plan: FaultPlan): Injec
     return false
   }
 
-  /** After the next add, when Redis has something to lose. */
-  function flushSoon(): boolean {
-    world.armedCuts.arm('add', {
-      moment: undefined,
-      onReached: () => void clock.after(random.next() * 2, injector, flush),
-    })
-    return false
-  }
-
-  function flush(): void {
-    record('Redis flushed')
-    world.flushes.push({ atMs: clock.exactNow(), ...world.data.flush() })
-  }
-
+  const later = (run: () => void, afterMs: number) => clock.after(afterMs, injector, run)
   const faults: Fault[] = [
     { kind: 'connection cut at a command', weight: 12, inject: armCut },
     ...processFaults(world, fleet, random),
     ...serverFaults(world, random, disturbed),
     ...(plan.sale ? clockFaults(world, random) : []),
-    ...streamFaults(world, random, (run, afterMs) => clock.after(afterMs, injector, run)),
+    ...streamFaults(world, random, later),
+    ...(plan.losses
+      ? lossFaults(world, fleet, random, { record, later, onDisturbance: disturbed, sendBurst })
+      : []),
   ]
-  if (plan.flush) faults.push({ kind: 'Redis flushed', weight: 6, inject: flushSoon })
   const weighted = faults.map((fault) => [fault.weight, fault] as const)
   for (let i = 0; i < plan.count; i++)
     clock.after(random.next() * plan.overMs, injector, () => {

@@ -1,5 +1,7 @@
 import type { Random } from '../random.ts'
+import type { CutPoint } from './armed-cuts.ts'
 import type { Fleet } from './fleet.ts'
+import type { Loss } from './redis-data.ts'
 import type { Streams } from './streams.ts'
 import type { World } from './world.ts'
 
@@ -90,6 +92,110 @@ export function clockFaults({ postgres }: World, random: Random): Fault[] {
     { kind: 'PostgreSQL clock stopped', weight: 2, inject: stop },
     { kind: 'PostgreSQL clock set', weight: 2, inject: step },
   ]
+}
+
+/** How much of its last writes a Redis loses that starts from a file, or is a late replica, ms. */
+const LOST_BY_RESTART_MS = 1000
+const LOST_BY_REPLICA_MS = 200
+/** When Redis loses its data: at once, or when it has the most to lose. */
+const LOST_AT: ('once' | CutPoint)[] = ['once', 'add', 'add', 'completion', 'recovery', 'recovery']
+
+/** How long workers may freeze before or while Redis loses something, ms. Their locks last longer. */
+const PILES_UP_MS: [number, number] = [200, 900]
+/** How many bursts arrive meanwhile. */
+const BURSTS = 6
+
+/** Redis loses everything, its last writes, or single jobs. */
+export function lossFaults(
+  { armedCuts, clock, data, losses, postgres, redis }: World,
+  fleet: Fleet,
+  random: Random,
+  {
+    record,
+    later,
+    onDisturbance,
+    sendBurst,
+  }: {
+    record: (kind: string) => void
+    later: (run: () => void, afterMs: number) => unknown
+    onDisturbance: OnDisturbance
+    /** Sends a few commands at once. */
+    sendBurst: () => void
+  },
+): Fault[] {
+  /**
+   * Loses something while commands arrive. In half of the cases they pile up, because all workers
+   * are frozen.
+   * @returns false, because such a fault records itself
+   */
+  function duringBursts(run: () => void): boolean {
+    const forMs = random.between(...PILES_UP_MS)
+    if (random.chance(0.5))
+      for (const { process } of fleet.workers())
+        process.frozenUntilMs = Math.max(process.frozenUntilMs, clock.now() + forMs)
+    for (let i = 0; i < BURSTS; i++) later(sendBurst, random.next() * forMs)
+    later(run, random.next() * forMs)
+    return false
+  }
+
+  /** PostgreSQL has what Redis loses, and may be away at the same time. */
+  function lose(kind: string, run: () => Loss, downMs = 0): void {
+    record(kind)
+    losses.push({ atMs: clock.exactNow(), ofAll: true, ...run() })
+    if (downMs > 0) {
+      onDisturbance('Redis', downMs)
+      redis.restart(downMs)
+    }
+    if (!random.chance(0.3)) return
+    const awayMs = random.between(100, 2500)
+    onDisturbance('PostgreSQL', awayMs)
+    if (random.chance(0.5)) postgres.goDown(awayMs)
+    else postgres.freeze(awayMs)
+  }
+
+  function loseAll(kind: string, run: () => Loss, chooseDownMs = () => 0): void {
+    const point = random.pick(LOST_AT)
+    const loseNow = (): void => lose(kind, run, chooseDownMs())
+    if (point === 'once') loseNow()
+    else
+      armedCuts.arm(point, {
+        moment: undefined,
+        onReached: () => void later(loseNow, random.next() * 2),
+      })
+  }
+
+  function loseLastWrites(kind: string, lostMs: number, chooseDownMs: () => number): void {
+    const saved = data.save()
+    later(() => lose(kind, () => data.restart(saved), chooseDownMs()), random.next() * lostMs)
+  }
+
+  function loseJobs(): void {
+    for (let jobs = random.between(1, 3); jobs > 0; jobs--) {
+      const pick = <T>(all: T[]) => (all.length === 0 ? undefined : random.pick(all))
+      const loss = data.loseJob(pick, random.pick(['job', 'job', 'entry']))
+      if (loss.lost.size > 0) record('jobs lost')
+      losses.push({ atMs: clock.exactNow(), ofAll: false, ...loss })
+    }
+  }
+
+  const downMs = (): number => random.between(1, 2500)
+  const failoverMs = (): number => random.between(1, 100)
+  const faults: [kind: string, weight: number, inject: (kind: string) => void][] = [
+    ['Redis flushed', 4, (kind) => loseAll(kind, data.flush)],
+    ['Redis restarted empty', 2, (kind) => loseAll(kind, () => data.restart(), downMs)],
+    [
+      'Redis restarted without its last writes',
+      3,
+      (kind) => loseLastWrites(kind, LOST_BY_RESTART_MS, downMs),
+    ],
+    ['late replica promoted', 3, (kind) => loseLastWrites(kind, LOST_BY_REPLICA_MS, failoverMs)],
+    ['jobs lost', 3, loseJobs],
+  ]
+  return faults.map(([kind, weight, inject]) => ({
+    kind,
+    weight,
+    inject: () => duringBursts(() => inject(kind)),
+  }))
 }
 
 /** Faults of the streams: entries are lost, late or delivered twice. */

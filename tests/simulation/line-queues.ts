@@ -1,5 +1,6 @@
 import type { DepthCounter, EventCounts, LineQueues } from '@ticket-line/line'
 import type { JobPayload } from '@ticket-line/shared'
+import type { SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import type { World } from './world.ts'
 
@@ -15,16 +16,23 @@ export function createQueues({ data }: World, connection: Connection): LineQueue
   return { queueOf } as unknown as LineQueues
 }
 
-/** The depth counter of all lines, on the simulated Redis. */
-export function createDepth({ data }: World, connection: Connection): DepthCounter {
+/** The depth counter of an API process, on the simulated Redis. */
+export function createDepth(
+  { clock, data, unreadyCounts, without }: World,
+  api: SimProcess,
+  connection: Connection,
+): DepthCounter {
   return {
-    async admit(lineName, counts, limit = Number.POSITIVE_INFINITY) {
-      const admitted = await connection.call(
-        () => data.enter(lineName, new Map(counts), limit),
-        'count',
-      )
+    async admit(lineName, counts, limit = Number.POSITIVE_INFINITY, _, generation) {
+      const { isReady, admitted } = await connection.call(() => {
+        if (!data.isReady()) unreadyCounts.push({ api, atMs: clock.exactNow() })
+        return {
+          isReady: without.countedGeneration === true || data.generation() === generation,
+          admitted: data.enter(lineName, new Map(counts), limit),
+        }
+      }, 'count')
       const events = [...admitted].map(([eventId, admitted]) => ({ eventId, admitted, depth: 0 }))
-      return { events, waitMs: undefined }
+      return { isReady, events, waitMs: undefined }
     },
     takeBack(lineName: string, counts: EventCounts) {
       connection.call(() => data.leave(lineName, new Map(counts))).catch(() => undefined)

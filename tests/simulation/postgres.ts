@@ -8,6 +8,7 @@ import type {
 import type { AcceptedCommand, Command, StoredOutcome } from '@ticket-line/shared'
 import { createRowStore, type EventStart, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
+import type { AcceptedRows } from './accepted-jobs.ts'
 import type { ArmedCuts } from './armed-cuts.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
@@ -15,6 +16,7 @@ import { createSessions, failure, type Session, type Troubles } from './sessions
 /** A simulated PostgreSQL. It keeps rows, locks events, and loses connections. */
 export interface Postgres extends Troubles {
   rows: RowStore
+  accepted: AcceptedRows
   /** All commands in the order of their commits. */
   log: Committed[]
   /** Records that the current statement decided a command outside of a batch. */
@@ -44,9 +46,21 @@ export interface Committed {
 
 /** The connections of one process. */
 export interface SimulatedPool extends Pick<LineStore, 'begin' | 'bookFree'> {
-  /** Runs one statement in a transaction of its own. */
-  statement<T>(run: (rows: RowStore, nowMs: number) => T): Promise<T>
+  statement: Statement
+  /**
+   * Runs one statement whose commit may be late.
+   * @param run runs when the statement arrives; what it returns runs when it is committed
+   */
+  lateStatement(run: (nowMs: number) => () => void): Promise<void>
+  /**
+   * Runs a function on a connection of its own, while no other process does.
+   * @returns false if another one does
+   */
+  alone(run: (statement: Statement) => Promise<void>): Promise<boolean>
 }
+
+/** Runs one statement in a transaction of its own. */
+export type Statement = <T>(run: (rows: RowStore, nowMs: number) => T) => Promise<T>
 
 export interface PostgresDeps {
   clock: Clock
@@ -70,6 +84,10 @@ export interface PostgresDeps {
   }
 }
 
+/** PostgreSQL ends the session that has the advisory lock if it is idle for this long, ms. */
+const HOLDER_IDLE_MS = 5000
+/** What stands for the advisory lock among the locks of events. */
+const ADVISORY_LOCK = -1
 const IDLE_IN_TRANSACTION_MS = 3000
 const LOCK_WAIT_MS = 10_000
 
@@ -81,6 +99,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     deps.armedCuts,
   )
   const rows = createRowStore(deps.starts, 0)
+  const accepted: AcceptedRows = new Map()
   const log: Committed[] = []
   let aheadMs = 0
   let stopped = { atMs: 0, untilMs: 0 }
@@ -173,6 +192,30 @@ export function createPostgres(deps: PostgresDeps): Postgres {
       }),
     )
 
+  const statementOf =
+    (session: Session): Statement =>
+    (run) =>
+      roundTrip(session, 'statement', (reply) => reply(run(rows, nowMs())))
+
+  function lateStatement(session: Session, run: (nowMs: number) => () => void): Promise<void> {
+    return roundTrip(session, 'statement', (reply, fail) => {
+      const commit = run(nowMs())
+      const lateMs = deps.random.chance(0.1) ? deps.random.between(1, 50) : 0
+      clock.after(lateMs, server, () => {
+        if (session.state === 'ended') return fail(failure('terminating connection', '25P03'))
+        commit()
+        reply()
+      })
+    })
+  }
+
+  function lockAlone(session: Session): Promise<boolean> {
+    return roundTrip(session, 'statement', (reply) => {
+      if (locks.areFree([ADVISORY_LOCK])) locks.acquire(session, [ADVISORY_LOCK], () => reply(true))
+      else reply(false)
+    })
+  }
+
   async function unlessKilled(bookers: string[], process: SimProcess): Promise<void> {
     // The process is dead and must not continue.
     if (deps.kills(bookers, process)) await new Promise(() => undefined)
@@ -181,6 +224,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
   return {
     ...faults,
     rows,
+    accepted,
     log,
     decided: record,
     isLocked: (eventId) => !locks.areFree([eventId]),
@@ -227,10 +271,23 @@ export function createPostgres(deps: PostgresDeps): Postgres {
           )
           return bookFree(session, bookings)
         }),
-      statement: (run) =>
-        inSession(process, (session) =>
-          roundTrip(session, 'statement', (reply) => reply(run(rows, nowMs()))),
-        ),
+      statement: (run) => inSession(process, (session) => statementOf(session)(run)),
+      lateStatement: (run) => inSession(process, (session) => lateStatement(session, run)),
+      alone: (run) =>
+        inSession(process, async (session) => {
+          let cancelTimeout: () => void = () => undefined
+          /** Runs something that is not idle. */
+          async function active<T>(work: () => Promise<T>): Promise<T> {
+            cancelTimeout()
+            const result = await work()
+            cancelTimeout = clock.after(HOLDER_IDLE_MS, server, () => end(session))
+            return result
+          }
+          const isAlone = await active(() => lockAlone(session))
+          if (isAlone) await run((statement) => active(() => statementOf(session)(statement)))
+          cancelTimeout()
+          return isAlone
+        }),
     }),
   }
 }

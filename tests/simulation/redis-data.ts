@@ -35,7 +35,36 @@ export interface RedisData {
   /** @returns for each settle, whether its event was marked */
   markSettles(...args: Parameters<SettleStore['mark']>): boolean[]
   endSettle(...args: Parameters<SettleStore['end']>): void
-  flush(): Flushed
+  /** Lists a job again that no list contains. */
+  relist(lineName: string, jobId: string): 'missing' | 'listed' | 'relisted'
+  /** Puts jobs before all others of their line, active ones included. */
+  putFirst(lineName: string, jobIds: readonly string[]): void
+  /** Puts an active job back at the head of its line. @returns an error code of BullMQ, or 0 */
+  putBack(lineName: string, jobId: string, token: string): number
+  /** The id that the server got when it started. */
+  runId(): string
+  /** The generation of the shard. */
+  generation(): string | undefined
+  beginRecovery(token: string): void
+  /** @returns false if the token is gone */
+  endRecovery(token: string, generation: string): boolean
+  /** True if nothing was lost since the last recovery. */
+  isReady(): boolean
+  /** Removes everything. */
+  flush(): Loss
+  /** @returns all that Redis has now, for a restart that forgets what is written after this */
+  save(): SavedData
+  /** Starts again with what was saved, or with nothing. */
+  restart(saved?: SavedData): Loss
+  /** Removes a queued job, or only its entry in the list. */
+  loseJob(pick: <T>(jobs: T[]) => T | undefined, what: 'job' | 'entry'): Loss
+}
+
+/** What survives a restart. */
+export interface SavedData {
+  lines: Map<string, LineData>
+  generation: string | undefined
+  token: string | undefined
 }
 
 export interface FetchedJob {
@@ -45,11 +74,11 @@ export interface FetchedJob {
   starts: number
 }
 
-/** What a flush has removed. */
-export interface Flushed {
-  /** Jobs that were queued or active. */
+/** What was lost at once. */
+export interface Loss {
+  /** Jobs that were queued or active, and are not any more. */
   lost: Set<string>
-  /** Those that a worker may have fetched, and may therefore still decide. */
+  /** Jobs that a worker may have fetched, and may therefore still decide. */
   inHand: Set<string>
 }
 
@@ -57,7 +86,7 @@ export interface RedisDataDeps {
   now: () => number
   lockMs: number
   stalledIntervalMs: number
-  /** Called when a job enters a line. */
+  /** Called when a job enters a line, or gets another place in it. */
   onArrival: (lineName: string, jobId: string, payload: string) => void
   /** Guards to leave out, so that the checks can be tested. */
   without: {
@@ -73,7 +102,12 @@ const COMPLETED_KEPT = 20
 
 export function createRedisData(deps: RedisDataDeps): RedisData {
   const { now, without } = deps
-  const lines = new Map<string, LineData>()
+  let lines = new Map<string, LineData>()
+  let generation: string | undefined
+  let token: string | undefined
+  let starts = 1
+
+  const runId = (): string => `run${starts}`
 
   function lineOf(lineName: string): LineData {
     const known = lines.get(lineName)
@@ -103,15 +137,42 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     return { queuedJobs: line?.wait.length ?? 0, activeJobs: line?.active.length ?? 0 }
   }
 
+  /** Called when the queued jobs of a line have a new order. */
+  function reordered(lineName: string, jobIds: string[]): void {
+    const { jobs } = lineOf(lineName)
+    for (const jobId of jobIds)
+      deps.onArrival(lineName, jobId, (jobs.get(jobId) as { payload: string }).payload)
+  }
+
+  const undecided = (): string[] =>
+    [...lines.values()].flatMap(({ wait, active }) => [...wait, ...active])
+
+  /** Jobs that a worker has or had. */
+  const inHand = (): string[] =>
+    [...lines.values()].flatMap(({ wait, active, jobs }) => [
+      ...active,
+      ...wait.filter((jobId) => (jobs.get(jobId)?.starts ?? 0) > 0),
+    ])
+
+  /** @returns what is lost by the removal */
+  function remove(run: () => void): Loss {
+    const before = undecided()
+    const hands = new Set(inHand())
+    run()
+    const left = new Set(undecided())
+    return { lost: new Set(before.filter((jobId) => !left.has(jobId))), inHand: hands }
+  }
+
   return {
     fetch,
     measure,
+    undecided,
     add(lineName, jobId, payload) {
       const line = lineOf(lineName)
       if (line.jobs.has(jobId)) return
       line.jobs.set(jobId, { payload, starts: 0 })
       line.wait.push(jobId)
-      deps.onArrival(lineName, jobId, payload)
+      reordered(lineName, [jobId])
     },
     getJob: (lineName, jobId) => lines.get(lineName)?.jobs.get(jobId)?.payload,
     setConcurrency(lineName) {
@@ -153,7 +214,6 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       line.maybeStalled = new Set(line.active)
       return stalled
     },
-    undecided: () => [...lines.values()].flatMap(({ wait, active }) => [...wait, ...active]),
     withWork() {
       return [...lines.keys()].filter((lineName) => {
         const { queuedJobs, activeJobs } = measure(lineName)
@@ -180,17 +240,69 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       if (rejectedMs > 0) marks.set(eventId, { jobId: 'rejected', untilMs: now() + rejectedMs })
       else if (marks.get(eventId)?.jobId === jobId) marks.delete(eventId)
     },
-    flush() {
-      const all = [...lines.values()]
-      const started = all.flatMap(({ wait, jobs }) =>
-        wait.filter((jobId) => (jobs.get(jobId)?.starts ?? 0) > 0),
-      )
-      const active = all.flatMap((line) => line.active)
-      lines.clear()
-      return {
-        lost: new Set([...active, ...all.flatMap((line) => line.wait)]),
-        inHand: new Set([...active, ...started]),
-      }
+    relist(lineName, jobId) {
+      const { jobs, wait, active, completed } = lineOf(lineName)
+      if (!jobs.has(jobId)) return 'missing'
+      if ([wait, active, completed].some((list) => list.includes(jobId))) return 'listed'
+      wait.push(jobId)
+      reordered(lineName, [jobId])
+      return 'relisted'
     },
+    putFirst(lineName, jobIds) {
+      const line = lineOf(lineName)
+      const queued = [...line.active.splice(0), ...line.wait]
+      line.locks.clear()
+      line.maybeStalled.clear()
+      line.wait = [
+        ...jobIds.filter((jobId) => queued.includes(jobId)),
+        ...queued.filter((jobId) => !jobIds.includes(jobId)),
+      ]
+      reordered(lineName, line.wait)
+    },
+    putBack(lineName, jobId, lock) {
+      const line = lineOf(lineName)
+      if (!line.jobs.has(jobId)) return -1
+      if (!isLocked(line, jobId)) return -2
+      if (line.locks.get(jobId)?.token !== lock) return -6
+      line.locks.delete(jobId)
+      line.maybeStalled.delete(jobId)
+      if (!line.active.includes(jobId)) return 0
+      line.active.splice(line.active.indexOf(jobId), 1)
+      line.wait.unshift(jobId)
+      return 0
+    },
+    runId,
+    generation: () => generation,
+    beginRecovery(next) {
+      token = next
+    },
+    endRecovery(expected, next) {
+      if (token !== expected) return false
+      generation = next
+      token = undefined
+      return true
+    },
+    isReady: () => generation?.startsWith(`${runId()}:`) === true,
+    flush: () =>
+      remove(() => {
+        lines.clear()
+        generation = undefined
+        token = undefined
+      }),
+    save: () => structuredClone({ lines, generation, token }),
+    restart: (saved = { lines: new Map(), generation: undefined, token: undefined }) =>
+      remove(() => {
+        starts += 1
+        ;({ lines, generation, token } = structuredClone(saved))
+        for (const [lineName, { active, wait }] of lines) reordered(lineName, [...active, ...wait])
+      }),
+    loseJob: (pick, what) =>
+      remove(() => {
+        const jobId = pick([...lines.values()].flatMap(({ wait }) => wait))
+        if (jobId === undefined) return
+        const line = lineOf(lineNameIn(jobId))
+        line.wait.splice(line.wait.indexOf(jobId), 1)
+        if (what === 'job') line.jobs.delete(jobId)
+      }),
   }
 }

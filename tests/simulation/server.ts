@@ -18,6 +18,8 @@ export interface Server {
   freeze(ms: number): void
   /** Breaks all connections and accepts none for a time. */
   goDown(ms: number): void
+  /** The same, and what is under way to the server never arrives. */
+  restart(downMs: number): void
 }
 
 /** @param latencyMs bounds of the latency in one direction, in milliseconds */
@@ -30,11 +32,13 @@ export function createServer(
   const self = createProcess('server')
   const open = new Set<{ process: SimProcess; cut: () => void }>()
   let downUntilMs = 0
+  let restarts = 0
   const wire: Wire = {
     clock,
     random,
     armedCuts,
     server: self,
+    restarts: () => restarts,
     isUp: () => clock.now() >= downUntilMs,
     latencyMs: () => latencyMs[0] + random.next() * (latencyMs[1] - latencyMs[0]),
   }
@@ -43,6 +47,11 @@ export function createServer(
     for (const link of [...open])
       if (!link.process.alive) open.delete(link)
       else if (random.chance(chance)) link.cut()
+  }
+
+  function goDown(ms: number): void {
+    downUntilMs = Math.max(downUntilMs, clock.now() + ms)
+    cut(1)
   }
 
   return {
@@ -55,9 +64,11 @@ export function createServer(
     freeze(ms) {
       self.frozenUntilMs = Math.max(self.frozenUntilMs, clock.now() + ms)
     },
-    goDown(ms) {
-      downUntilMs = Math.max(downUntilMs, clock.now() + ms)
-      cut(1)
+    goDown,
+    restart(downMs) {
+      restarts += 1
+      self.frozenUntilMs = 0
+      goDown(downMs)
     },
   }
 }

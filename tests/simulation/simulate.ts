@@ -52,7 +52,7 @@ export async function simulate({
       commands,
       events: plan.starts.length,
     })
-    injections = injectFaults(world, fleet, plan)
+    injections = injectFaults(world, fleet, traffic, plan)
     const dueEvents = watchSettles(world, injections)
     await world.clock.run(plan.overMs)
     await untilSettled(world, traffic, dueEvents)
@@ -72,16 +72,20 @@ export async function simulate({
 }
 
 /**
- * Waits until every client has its answer, every line is empty, and nothing is due.
+ * Waits until every client has its answer, every line is empty, no job is recorded any more, and
+ * nothing is due.
  * @throws Error if that takes too long, because the system must recover by itself from every fault
  */
 async function untilSettled(
-  { clock, data }: World,
+  { clock, data, postgres }: World,
   { isDone }: Traffic,
   dueEvents: () => number[],
 ): Promise<void> {
   const isSettled = (): boolean =>
-    isDone() && data.withWork().length === 0 && dueEvents().length === 0
+    isDone() &&
+    data.withWork().length === 0 &&
+    postgres.accepted.size === 0 &&
+    dueEvents().length === 0
   let wasSettled = false
   for (let settledMs = 0; settledMs < SETTLE_MS; settledMs += 1000) {
     await clock.run(1000)
@@ -90,7 +94,7 @@ async function untilSettled(
     wasSettled = isSettled()
   }
   throw new Error(
-    `${SETTLE_MS} ms after the last fault, clients still wait or are refused, something is due for the events [${dueEvents()}], or these lines have work: ${data.withWork()}`,
+    `${SETTLE_MS} ms after the last fault, clients still wait or are refused, something is due for the events [${dueEvents()}], ${postgres.accepted.size} jobs are recorded, or these lines have work: ${data.withWork()}`,
   )
 }
 
@@ -113,7 +117,7 @@ function planOf(seed: number) {
     users: [8, 60, 400][seed % 3] as number,
     overMs: 4000 + (seed % 7) * 3000,
     count: seed % 11 === 0 ? 0 : 2 + (seed % 23),
-    flush: seed % 6 === 2,
+    losses: [1, 3, 5, 8].includes(seed % 9),
     poison: seed % 13 === 5,
   }
 }

@@ -26,6 +26,8 @@ export interface TrafficPlan extends RequestPlan {
 
 export interface Traffic {
   sent: Sent[]
+  /** Sends a few commands at once. */
+  sendBurst(): void
   /** True when everything was sent and every client has its answer. */
   isDone(): boolean
 }
@@ -121,6 +123,9 @@ export function startTraffic(world: World, apis: () => ApiProcess[], plan: Traff
     })
   return {
     sent,
+    sendBurst() {
+      for (let i = random.between(1, 6); i > 0; i--) send(nextRequest(), random.pick(WAITS_MS))
+    },
     isDone: () =>
       scheduled === 0 &&
       sent.every(({ result, api }) => result !== undefined || !api.process.alive),

@@ -1,6 +1,6 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import { startSettleClock } from '@ticket-line/booking-worker/settle-clock'
-import { addJob } from '@ticket-line/line'
+import { addJob, createReadiness, type Readiness, watchReadiness } from '@ticket-line/line'
 import {
   createLine,
   createLockRenewer,
@@ -8,6 +8,7 @@ import {
   createSettles,
   createSweeper,
   divideGrace,
+  keepAcceptedJobs,
   type LineDeps,
   type SettleStore,
   type SweeperDeps,
@@ -18,6 +19,7 @@ import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { createQueues } from './line-queues.ts'
+import { createSimulatedRecovery } from './recovery-redis.ts'
 import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
 
 export interface WorkerProcess {
@@ -36,6 +38,8 @@ export function startWorker(world: World, name: string): WorkerProcess {
     const connection = world.redis.connect(process, { patient: true })
     const ending = { stopping: false, givenUp: false }
     const steady = { wallMs: clock.now, steadyMs: clock.now }
+    const readiness = createReadiness()
+    const recovery = createSimulatedRecovery(world, connection)
     const settles = createSettles({
       store: createSettleStore(world, connection),
       layout: world.layout,
@@ -47,10 +51,14 @@ export function startWorker(world: World, name: string): WorkerProcess {
       ? undefined
       : startSettleClock({
           readDue: world.dueReaderOf(process),
-          addSettles: settles.add,
+          addSettles: async (eventIds) =>
+            readiness.generation() === undefined ? 0 : settles.add(eventIds),
           log: silent,
         })
-    const deps = { ...lineDeps(world, process, connection, ending), onJobEnd: settles.onJobEnd }
+    const deps = {
+      ...lineDeps(world, process, connection, { readiness, ending }),
+      onJobEnd: settles.onJobEnd,
+    }
     const scheduler = createScheduler({
       createLine: (lineName) =>
         createLine(deps, { lineName, prefix: 'sim', base: `sim:${lineName}:` }),
@@ -78,6 +86,24 @@ export function startWorker(world: World, name: string): WorkerProcess {
       forgetAfterMs: 60_000,
       log: silent,
     })
+    const keeper = keepAcceptedJobs({
+      store: world.acceptedJobsOf(process),
+      redis: world.without.lostJobs ? { addLost: () => Promise.resolve(0) } : recovery,
+      readiness,
+      onRescued: () => undefined,
+      log: silent,
+    })
+    readiness.onChange((isReady) => {
+      if (isReady) sweeper.sweepNow()
+    })
+    watchReadiness({
+      redis: recovery,
+      readiness,
+      isOurs: () => true,
+      alone: world.aloneOf(process),
+      onRescued: () => undefined,
+      log: silent,
+    })
     streams.onWakeUps(process, scheduler.wake)
 
     return {
@@ -87,6 +113,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
         clock.as(process, () => {
           setTimeout(() => Object.assign(ending, { givenUp: true }), GRACE.giveUpAfterMs)
           sweeper.stop()
+          keeper.stop()
           void settleClock?.stop()
           void scheduler.close(GRACE).then(() => world.kill(process))
         })
@@ -99,7 +126,7 @@ function lineDeps(
   world: World,
   process: SimProcess,
   connection: Connection,
-  ending: { stopping: boolean; givenUp: boolean },
+  { readiness, ending }: { readiness: Readiness; ending: { stopping: boolean; givenUp: boolean } },
 ): LineDeps {
   const { clock, data, streams } = world
   const steady = { wallMs: clock.now, steadyMs: clock.now }
@@ -129,6 +156,11 @@ function lineDeps(
       })
       answered.catch(() => undefined)
     },
+    readiness,
+    readGeneration: () =>
+      world.without.fetchedGeneration
+        ? Promise.resolve(readiness.generation() ?? null)
+        : connection.call(() => data.generation() ?? null),
     isStopping: () => ending.stopping,
     clock: steady,
   }

@@ -1,5 +1,6 @@
 import type { SettleClockDeps } from '@ticket-line/booking-worker/settle-clock'
-import type { CommandStore, LineStore } from '@ticket-line/db'
+import type { AcceptedJobStore, CommandStore, LineStore } from '@ticket-line/db'
+import type { RecoveryDeps } from '@ticket-line/line'
 import {
   type CommandRequest,
   createLog,
@@ -8,11 +9,12 @@ import {
 } from '@ticket-line/shared'
 import type { EventStart } from '../model/row-store.ts'
 import { createRandom, type Random } from '../random.ts'
+import { createSimulatedAcceptedJobs } from './accepted-jobs.ts'
 import { type ArmedCuts, createArmedCuts } from './armed-cuts.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
 import { createSimulatedStore, readDue } from './line-store.ts'
 import { createPostgres, type Postgres } from './postgres.ts'
-import { createRedisData, type Flushed, type RedisData } from './redis-data.ts'
+import { createRedisData, type Loss, type RedisData } from './redis-data.ts'
 import { createServer, type Server } from './server.ts'
 import { createStreams, type Streams } from './streams.ts'
 
@@ -52,6 +54,22 @@ export interface RemovedGuards {
   settleMarks?: boolean
   /** The mark of a settle that was lost is replaced. */
   lostSettles?: boolean
+  /** A command is accepted when its job is recorded. */
+  acceptAfterRecord?: boolean
+  /** A job is being recorded when its first client is told that it is accepted. */
+  recordBeforeAccept?: boolean
+  /** A worker checks the generation after a fetch. */
+  fetchedGeneration?: boolean
+  /** The API checks the generation when it counts commands. */
+  countedGeneration?: boolean
+  /** A recovery puts accepted jobs before all others. */
+  acceptedOrder?: boolean
+  /** A recovery adds what Redis has lost. */
+  recovery?: boolean
+  /** Workers add single jobs again that Redis has lost. */
+  lostJobs?: boolean
+  /** The record of a job is removed after its decision. */
+  tidyAfterDecision?: boolean
 }
 
 /** The parts of a simulation apart from its processes. */
@@ -66,16 +84,27 @@ export interface World {
   streams: Streams
   armedCuts: ArmedCuts
   without: RemovedGuards
-  /** Every arrival of a job in a line, by line. A job may arrive again after a flush. */
+  /**
+   * Every arrival of a job in a line, by line. After a loss, jobs arrive again, and those that get
+   * another place count as arriving anew.
+   */
   arrivals: Map<string, Arrival[]>
   /** The events of the settles that have arrived, by job. */
   settles: Map<string, number>
-  /** The times at which Redis was flushed, and what it lost. */
-  flushes: (Flushed & { atMs: number })[]
+  /** What Redis has lost so far. */
+  losses: RecordedLoss[]
+  /** When an API process counted commands into a Redis that lacked accepted jobs. */
+  unreadyCounts: { api: SimProcess; atMs: number }[]
+  /** When a recovery ended. */
+  recoveredAtMs: number[]
   /** Errors that the product must not cause, such as writes that contradict the rows. */
   bugs: unknown[]
   /** The stores of a process. */
   storeOf(process: SimProcess): LineStore & CommandStore
+  /** The record of accepted jobs, for a process. */
+  acceptedJobsOf(process: SimProcess): AcceptedJobStore
+  /** Runs the recovery of a process while no other one runs. */
+  aloneOf(process: SimProcess): RecoveryDeps['alone']
   /** Reads the events that are due, on a connection of its own. */
   dueReaderOf(process: SimProcess): SettleClockDeps['readDue']
   /** Makes ids of jobs: the same seed gives the same ids. */
@@ -86,6 +115,13 @@ export interface World {
   kill(process: SimProcess): void
   /** Calls the listener with every process that ends, for whatever reason. */
   onEnd(listener: (process: SimProcess) => void): void
+}
+
+/** Something that Redis has lost. */
+export interface RecordedLoss extends Loss {
+  atMs: number
+  /** True if all of Redis lost its data, false if single jobs were lost without a sign. */
+  ofAll: boolean
 }
 
 export interface Arrival {
@@ -170,11 +206,26 @@ export function createWorld({ seed, starts, lines, maxQueueDepth, without }: Wor
     without,
     arrivals,
     settles,
-    flushes: [],
+    losses: [],
+    unreadyCounts: [],
+    recoveredAtMs: [],
     bugs,
     reportBug,
     storeOf: (process) =>
       createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, without }),
+    acceptedJobsOf(process) {
+      const { statement, lateStatement } = postgres.pool(process)
+      const { accepted } = postgres
+      return createSimulatedAcceptedJobs({ accepted, statement, lateStatement, without })
+    },
+    aloneOf(process) {
+      const { alone, lateStatement } = postgres.pool(process)
+      const { accepted } = postgres
+      return (run) =>
+        alone((statement) =>
+          run(createSimulatedAcceptedJobs({ accepted, statement, lateStatement, without })),
+        )
+    },
     dueReaderOf(process) {
       const pool = postgres.pool(process)
       return (after) => pool.statement((rows, nowMs) => readDue(rows, nowMs, after))

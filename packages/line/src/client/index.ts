@@ -4,6 +4,7 @@ export { type Admission, createAdmission } from './admission.js'
 export { createLineClient, type LineClientOptions, type LineService } from './client.js'
 export { ERROR_WITHIN_MS, RATE_LIMIT_MS, STORE_JOB_MS } from './error-budget.js'
 export { createFindStored } from './find-command.js'
+export { createRecorder } from './recorder.js'
 export {
   createJobStore,
   type JobStoreDeps,

@@ -1,0 +1,69 @@
+import { countEvents, type RecoveryRedis } from '@ticket-line/line'
+import { chunksOf } from '@ticket-line/shared'
+import type { Connection } from './connection.ts'
+import type { World } from './world.ts'
+
+/** Jobs that arrive at the server together. A page of a recovery may take several of these. */
+const JOBS_AT_ONCE = 20
+
+/** What a recovery does in the simulated Redis. */
+export function createSimulatedRecovery(
+  { clock, data, streams, recoveredAtMs, without }: World,
+  connection: Connection,
+): RecoveryRedis {
+  const step = <T>(run: () => T): Promise<T> => connection.call(run, 'recovery')
+
+  return {
+    isConnected: connection.isReady,
+    onDisconnected: connection.onDisconnected,
+
+    async readGeneration() {
+      const [generation, runId] = await Promise.all([
+        connection.call(data.generation),
+        connection.call(data.runId),
+      ])
+      return { runId, generation }
+    },
+
+    begin: (token) => step(() => data.beginRecovery(token)),
+
+    async addLost(jobs) {
+      if (without.recovery) return 0
+      const states = await Promise.all(
+        [...chunksOf(jobs, JOBS_AT_ONCE)].map((portion) =>
+          connection.call(() => portion.map(({ lineName, jobId }) => data.relist(lineName, jobId))),
+        ),
+      )
+      const lost = jobs.filter((_, i) => states.flat()[i] === 'missing')
+      await Promise.all(
+        [...chunksOf(lost, JOBS_AT_ONCE)].map((portion) =>
+          step(() => {
+            for (const { lineName, jobId, payload } of portion) {
+              data.enter(lineName, countEvents(payload.commands), Number.POSITIVE_INFINITY)
+              data.add(lineName, jobId, JSON.stringify(payload))
+            }
+          }),
+        ),
+      )
+      return lost.length
+    },
+
+    async putFirst(jobIds) {
+      await Promise.all(
+        [...jobIds].map(([lineName, ids]) =>
+          step(() => {
+            if (!without.acceptedOrder) data.putFirst(lineName, ids)
+            streams.wakeUp(lineName)
+          }),
+        ),
+      )
+    },
+
+    end: (token, generation) =>
+      step(() => {
+        const hasEnded = data.endRecovery(token, generation)
+        if (hasEnded) recoveredAtMs.push(clock.exactNow())
+        return hasEnded
+      }),
+  }
+}
