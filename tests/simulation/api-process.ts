@@ -48,6 +48,9 @@ export function startApi(world: World, name: string): ApiProcess {
     })
     const submitter = createSubmitter(submitterDeps(world, process, connection, readiness))
     world.streams.onReplies(name, process, submitter.onReply)
+    readiness.onChange((isReady) => {
+      if (isReady) submitter.onRecovered()
+    })
     if (!world.without.rescue) every(TICK_MS, submitter.rescue, { onError: world.reportBug })
 
     return {

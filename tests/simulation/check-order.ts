@@ -1,5 +1,6 @@
 import { jobIdOf, lineNameIn } from '@ticket-line/shared'
 import { findOvertaken } from '../model/real-time-order.ts'
+import type { Disturbance } from './fault-injection.ts'
 import type { NumberedRequest, Sent } from './traffic.ts'
 import type { Arrival, World } from './world.ts'
 
@@ -40,12 +41,21 @@ export function checkOrderOfLines({ arrivals, postgres, losses }: World): void {
  * Checks the order that clients can see: a command that was answered before another was sent was
  * also decided before it, on every event, whatever Redis loses.
  *
+ * This is the order of the line, also across losses: a recovery puts recorded jobs first, in the
+ * order in which they were recorded, and a command that is sent after a 202 is recorded after it. A
+ * job that was lost before it was recorded is added again before its clients get a 202. It then has
+ * a new place, behind which all later commands are.
+ *
  * There are two exceptions, in which a command that got a 202 may be decided after one that was
- * sent later: Redis has lost its job alone, which nobody notices at once; or Redis had lost its job
- * before it was recorded as accepted. Its place in the line was gone then, and no record said so.
+ * sent later. Redis has lost its job alone, which nobody notices at once. Or Redis had lost the job
+ * before it was recorded, and could not be reached afterwards, so it was added again later.
  * @throws Error that names the first two commands out of order
  */
-export function checkOrderOfAnswers({ postgres, losses }: World, sent: Sent[]): void {
+export function checkOrderOfAnswers(
+  { postgres, losses }: World,
+  sent: Sent[],
+  disturbances: Disturbance[],
+): void {
   const placeOf = new Map<number, { place: number; commandId: string }>()
   for (const [place, { command, outcome }] of postgres.log.entries())
     if (outcome.outcome !== 'abandoned' && command.type !== 'settle')
@@ -53,9 +63,15 @@ export function checkOrderOfAnswers({ postgres, losses }: World, sent: Sent[]): 
         place,
         commandId: command.commandId,
       })
+  const wasUnreachable = (atMs: number): boolean =>
+    disturbances.some(
+      ({ server, fromMs, untilMs }) => server === 'Redis' && fromMs <= atMs && untilMs >= atMs,
+    )
   const hasLostPlace = (commandId: string, answeredAtMs: number): boolean =>
     losses.some(
-      ({ atMs, ofAll, lost }) => lost.has(jobIdOf(commandId)) && (!ofAll || atMs < answeredAtMs),
+      ({ atMs, ofAll, lost }) =>
+        lost.has(jobIdOf(commandId)) &&
+        (!ofAll || (atMs < answeredAtMs && wasUnreachable(answeredAtMs))),
     )
   const decided = sent.flatMap(({ request, result, sentAtMs, answeredAtMs }) => {
     const found = placeOf.get(request.number)

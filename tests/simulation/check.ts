@@ -22,7 +22,7 @@ export function check(
   checkRejections(world, faults)
   checkOneEffect(world)
   checkOrderOfLines(world)
-  checkOrderOfAnswers(world, sent)
+  checkOrderOfAnswers(world, sent, disturbances)
   checkAnswers(world, sent, disturbances)
 }
 

@@ -56,7 +56,10 @@ export interface RedisData {
   save(): SavedData
   /** Starts again with what was saved, or with nothing. */
   restart(saved?: SavedData): Loss
-  /** Removes a queued job, or only its entry in the list. */
+  /**
+   * Removes a queued job, or only its entry in the list. Settles keep theirs: the mark of one without
+   * an entry lasts for 30 s.
+   */
   loseJob(pick: <T>(jobs: T[]) => T | undefined, what: 'job' | 'entry'): Loss
 }
 
@@ -298,11 +301,19 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       }),
     loseJob: (pick, what) =>
       remove(() => {
-        const jobId = pick([...lines.values()].flatMap(({ wait }) => wait))
+        const queued = [...lines.values()].flatMap(({ wait, jobs }) =>
+          wait.filter((jobId) => what === 'job' || !isSettle(jobs.get(jobId))),
+        )
+        const jobId = pick(queued)
         if (jobId === undefined) return
         const line = lineOf(lineNameIn(jobId))
         line.wait.splice(line.wait.indexOf(jobId), 1)
         if (what === 'job') line.jobs.delete(jobId)
       }),
   }
+}
+
+/** True for the job of a settle. */
+export function isSettle(job: { payload: string } | undefined): boolean {
+  return job?.payload.includes('"type":"settle"') === true
 }

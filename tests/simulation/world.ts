@@ -14,7 +14,7 @@ import { type ArmedCuts, createArmedCuts } from './armed-cuts.ts'
 import { type Clock, createClock, type SimProcess } from './clock.ts'
 import { createSimulatedStore, readDue } from './line-store.ts'
 import { createPostgres, type Postgres } from './postgres.ts'
-import { createRedisData, type Loss, type RedisData } from './redis-data.ts'
+import { createRedisData, isSettle, type Loss, type RedisData } from './redis-data.ts'
 import { createServer, type Server } from './server.ts'
 import { createStreams, type Streams } from './streams.ts'
 
@@ -161,7 +161,7 @@ export function createWorld({ seed, starts, lines, maxQueueDepth, without }: Wor
     lockMs: LOCK_MS,
     stalledIntervalMs: STALLED_INTERVAL_MS,
     onArrival(lineName, jobId, payload) {
-      if (payload.includes('"type":"settle"')) {
+      if (isSettle({ payload })) {
         const { commands } = JSON.parse(payload) as JobPayload
         settles.set(jobId, (commands[0] as CommandRequest).eventId)
       }

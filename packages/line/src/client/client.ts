@@ -135,6 +135,10 @@ export function createLineClient(options: LineClientOptions): LineService {
     onError: (err) => log.warn({ err }, 'could not look for overdue replies'),
   })
 
+  options.readiness.onChange((isReady) => {
+    if (isReady) submitter.onRecovered()
+  })
+
   const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
   reconnectTogether(redis, reader)
   const stopReading = followReplies(reader, layout, replyTo, submitter.onReply, log)

@@ -35,7 +35,8 @@
  *          └─────── unrecordable
  *
  * - `unrecorded`: all its clients wait for the decision. Most jobs stay so until they are forgotten.
- * - `recording`: a client waits for acceptance, so the job is being recorded as accepted.
+ * - `recording`: a client waits for acceptance, so the job is being recorded as accepted. If it was
+ *   stored before that, it is then looked for in Redis, and added again if Redis has lost it.
  * - `recorded`: from now on it cannot be lost with Redis. Once its first add has ended, "accepted"
  *   is true.
  * - `unrecordable`: PostgreSQL did not confirm the record. The clients that wait for acceptance get

@@ -21,21 +21,41 @@ const OVERDUE_MS = 1000
 /** Maximum number of jobs that one round checks. */
 const JOBS_PER_ROUND = 64
 
+export interface Rescue {
+  /** Starts one round, which checks the jobs whose reply is overdue. Call it a few times a second. */
+  checkOverdue(): void
+  /**
+   * Called when Redis has everything again that was accepted. The next rounds check all jobs, because
+   * Redis may have lost those that are not recorded.
+   */
+  checkAll(): void
+  /**
+   * Looks for a job in Redis. If Redis has lost it, answers its clients from PostgreSQL, or adds it
+   * again.
+   *
+   * @throws the error of a server
+   */
+  restore(job: PendingJob): Promise<void>
+}
+
 /**
  * Checks the jobs whose reply is overdue. If the outcomes are in PostgreSQL, the reply was lost,
  * and the rescue answers the clients. If Redis has lost the job, the rescue adds it again under the
  * same id. It does so as often as needed while clients wait, because on a busy machine an add may
  * go unanswered for a long time. If the job is still in its line, the rescue leaves it there.
- *
- * @returns a function that starts one round. Call it a few times a second
  */
-export function createRescue(deps: RescueDeps): () => void {
+export function createRescue(deps: RescueDeps): Rescue {
   const { jobs, jobStore, findOutcome, log, clock } = deps
   const inProgress = new Set<PendingJob>()
+  /** Jobs that were last checked before this are due. */
+  let recoveredAtMs = Number.NEGATIVE_INFINITY
 
   async function rescue(job: PendingJob): Promise<void> {
     await findOutcomes(job)
-    if (unanswered(job).length === 0) return
+    if (unanswered(job).length > 0) await restore(job)
+  }
+
+  async function restore(job: PendingJob): Promise<void> {
     if (await jobStore.ensureListed(job.lineName, job.jobId)) return found(job)
     // Either the job was completed and removed between the two checks, or it is lost.
     await findOutcomes(job)
@@ -61,18 +81,19 @@ export function createRescue(deps: RescueDeps): () => void {
       case 'storing':
         return false
       case 'stored':
-        return nowMs - job.checkedAtMs >= OVERDUE_MS
+        return nowMs - job.checkedAtMs >= OVERDUE_MS || job.checkedAtMs < recoveredAtMs
       case 'lost':
         return true
     }
   }
 
-  return () => {
+  function checkOverdue(): void {
     let left = JOBS_PER_ROUND
     for (const job of jobs.values()) {
       const nowMs = clock.steadyMs()
       // Jobs are in the order in which they were made, so all further ones are younger.
-      if (left === 0 || nowMs - job.madeAtMs < OVERDUE_MS) return
+      const isYoung = nowMs - job.madeAtMs < OVERDUE_MS && job.madeAtMs >= recoveredAtMs
+      if (left === 0 || isYoung) return
       if (!isDue(job, nowMs)) continue
       left -= 1
       job.checkedAtMs = nowMs
@@ -81,5 +102,13 @@ export function createRescue(deps: RescueDeps): () => void {
         .catch((err: unknown) => log.debug({ jobId: job.jobId, err }, 'could not check a job'))
         .finally(() => inProgress.delete(job))
     }
+  }
+
+  return {
+    checkOverdue,
+    checkAll() {
+      recoveredAtMs = clock.steadyMs()
+    },
+    restore,
   }
 }

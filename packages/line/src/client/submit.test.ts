@@ -30,8 +30,12 @@ type Counts = Map<number, number>
 /** A submitter with a Redis and a PostgreSQL whose replies the test decides. */
 function given({
   isAdded = () => true,
+  ensureListed,
   ...deps
-}: Partial<SubmitterDeps> & { isAdded?: () => boolean } = {}) {
+}: Partial<SubmitterDeps> & {
+  isAdded?: () => boolean
+  ensureListed?: SubmitterDeps['jobStore']['ensureListed']
+} = {}) {
   const jobs: JobToStore[] = []
   const ends: ((result: StoreResult) => void)[] = []
   const stored = new Map<string, StoredOutcome>()
@@ -55,7 +59,7 @@ function given({
         added.push(job)
         return isAdded()
       },
-      ensureListed: async (_lineName, jobId) => inRedis.has(jobId),
+      ensureListed: ensureListed ?? (async (_lineName, jobId) => inRedis.has(jobId)),
     },
     recordAccepted: async () => true,
     findStored: async (commandId) => {
@@ -490,6 +494,24 @@ describe('a command whose reply is overdue', () => {
     expect(bob.result?.kind).toBe('accepted')
   })
 
+  it('is rescued at once when Redis has all accepted jobs again', async () => {
+    const { submitter, added, job, inRedis } = await overdue()
+    await pass(50)
+    submitter.rescue()
+    await pass(0)
+    expect(added).toEqual([])
+
+    submitter.onRecovered()
+    submitter.rescue()
+    await pass(0)
+    expect(added).toEqual([job(0)])
+
+    inRedis.add(job(0).jobId)
+    submitter.rescue()
+    await pass(0)
+    expect(added).toHaveLength(1)
+  })
+
   it('is not rescued while the first add of its job is in progress', async () => {
     const { submitter, submit, jobs } = given()
     submit('ann')
@@ -621,6 +643,61 @@ describe('a record of acceptance', () => {
     await pass(100)
     expect(got[2]?.result?.kind).toBe('accepted')
     expect(records).toHaveLength(1)
+  })
+
+  it('is followed by another add if Redis has lost the job before it was recorded', async () => {
+    const { submit, job, end, records, added } = recorded()
+    const ann = submit('ann', 500)
+    await pass(0)
+    end(0)
+    await pass(500)
+    expect(added).toEqual([])
+
+    records[0]?.end(true)
+    await pass(0)
+    expect(added).toEqual([job(0)])
+    expect(ann.result?.kind).toBe('accepted')
+  })
+
+  it('is followed by no add if Redis still has the job', async () => {
+    const { submit, job, end, records, added, inRedis } = recorded()
+    const ann = submit('ann', 500)
+    await pass(0)
+    end(0)
+    inRedis.add(job(0).jobId)
+    await pass(500)
+    records[0]?.end(true)
+    await pass(0)
+
+    expect(ann.result?.kind).toBe('accepted')
+    expect(added).toEqual([])
+  })
+
+  it('makes its clients wait for a silent Redis for a moment only', async () => {
+    const { submit, end } = given({ ensureListed: () => new Promise<never>(() => undefined) })
+    const ann = submit('ann', 500)
+    await pass(0)
+    end(0)
+    await pass(1000)
+
+    expect(ann).toMatchObject({ result: { kind: 'accepted' }, afterMs: 601 })
+  })
+
+  it('asks Redis nothing if it began with the add', async () => {
+    let lookups = 0
+    const { submit, end } = given({
+      async ensureListed() {
+        lookups += 1
+        return true
+      },
+    })
+    const ann = submit('ann', 0)
+    await pass(0)
+    end(0)
+    await pass(0)
+
+    expect(ann.result?.kind).toBe('accepted')
+    expect(lookups).toBe(0)
   })
 
   it('is attempted again for the next client if it failed', async () => {

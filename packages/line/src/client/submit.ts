@@ -71,12 +71,17 @@ export interface Submitter {
   onReply(reply: JobReply): void
   /** Checks the jobs whose replies are overdue. Call it a few times a second. */
   rescue(): void
+  /** Called when Redis has everything again that was accepted. Checks all jobs of this process. */
+  onRecovered(): void
   /** Sends everything that is held, and answers each client as soon as its job cannot be lost. */
   drain(): void
   counts(): PendingCounts
 }
 
-/** After its deadline, a client still waits at most this long for a lookup in PostgreSQL, ms. */
+/**
+ * After its deadline, a client still waits at most this long for a lookup in PostgreSQL, and once
+ * its job is recorded, for a lookup in Redis, ms.
+ */
 const LAST_CHECK_MS = 100
 
 export function createSubmitter(deps: SubmitterDeps): Submitter {
@@ -230,9 +235,21 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     }
   }
 
+  /**
+   * Records a job as accepted.
+   *
+   * If Redis loses the job after this, a recovery puts it in its place. If Redis had lost it before,
+   * a recovery may have ended without it, and later commands would overtake it. So a job that Redis
+   * has had for a while is looked for once more, before its clients are told that it is accepted.
+   */
   async function record(job: PendingJob): Promise<void> {
     transitionRecord(job, 'recording')
+    const wasStored = job.state !== 'storing'
     const isRecorded = await deps.recordAccepted(job)
+    if (isRecorded && wasStored) {
+      const restored = rescue.restore(job).catch(() => undefined)
+      await withDeadline(restored, LAST_CHECK_MS, () => undefined)
+    }
     transitionRecord(job, isRecorded ? 'recorded' : 'unrecordable')
     settleAcceptance(job)
     forgetIfAnswered(job)
@@ -302,7 +319,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   return {
     submit,
     onReply,
-    rescue,
+    rescue: rescue.checkOverdue,
+    onRecovered: rescue.checkAll,
     drain,
     counts: () => ({
       commands: pendingCommands,
