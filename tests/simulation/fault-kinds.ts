@@ -94,7 +94,7 @@ export function clockFaults({ postgres }: World, random: Random): Fault[] {
   ]
 }
 
-/** How much of its last writes a Redis loses that starts from a file, or is a late replica, ms. */
+/** How much of its last writes a Redis loses that starts from a file, or is a lagging replica, ms. */
 const LOST_BY_RESTART_MS = 1000
 const LOST_BY_REPLICA_MS = 200
 /** When Redis loses its data: at once, or when it has the most to lose. */
@@ -188,7 +188,7 @@ export function lossFaults(
       3,
       (kind) => loseLastWrites(kind, LOST_BY_RESTART_MS, downMs),
     ],
-    ['late replica promoted', 3, (kind) => loseLastWrites(kind, LOST_BY_REPLICA_MS, failoverMs)],
+    ['lagging replica promoted', 3, (kind) => loseLastWrites(kind, LOST_BY_REPLICA_MS, failoverMs)],
     ['jobs lost', 3, loseJobs],
   ]
   return faults.map(([kind, weight, inject]) => ({

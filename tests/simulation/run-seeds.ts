@@ -27,7 +27,7 @@ const FAULT_KINDS = [
   'Redis flushed',
   'Redis restarted empty',
   'Redis restarted without its last writes',
-  'late replica promoted',
+  'lagging replica promoted',
   'jobs lost',
   'PostgreSQL connections cut',
   'PostgreSQL frozen',
