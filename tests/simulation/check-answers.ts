@@ -12,8 +12,6 @@ const REFUSED_WITHIN_MS = 1000
 const RECORDED_WITHIN_MS = 600
 /** If the reply to a client is lost, it gets its answer within this time after the decision. */
 const RESCUED_WITHIN_MS = 3000
-/** An API process learns from a count within this time that Redis may lack accepted jobs. */
-const LEARNS_WITHIN_MS = 10
 
 /**
  * Checks that every client received a true answer in time.
@@ -110,7 +108,7 @@ function checkRefusal({ unreadyCounts, recoveredAtMs }: World, one: Sent): void 
   const { api, sentAtMs, result } = one
   if (result?.kind !== 'accepted' && result?.kind !== 'decided') return
   const learned = unreadyCounts.findLast(
-    ({ api: of, atMs }) => of === api.process && atMs + LEARNS_WITHIN_MS < sentAtMs,
+    ({ api: of, atMs }) => of === api.process && atMs < sentAtMs,
   )
   if (learned === undefined) return
   if (!recoveredAtMs.some((atMs) => atMs > learned.atMs && atMs < sentAtMs))

@@ -102,8 +102,8 @@ const LOST_AT: ('once' | CutPoint)[] = ['once', 'add', 'add', 'completion', 'rec
 
 /** How long workers may freeze before or while Redis loses something, ms. Their locks last longer. */
 const PILES_UP_MS: [number, number] = [200, 900]
-/** How many bursts arrive meanwhile. */
-const BURSTS = 6
+/** How many bursts arrive meanwhile and soon afterwards. */
+const BURSTS = 8
 
 /** Redis loses everything, its last writes, or single jobs. */
 export function lossFaults(
@@ -133,8 +133,9 @@ export function lossFaults(
     if (random.chance(0.5))
       for (const { process } of fleet.workers())
         process.frozenUntilMs = Math.max(process.frozenUntilMs, clock.now() + forMs)
-    for (let i = 0; i < BURSTS; i++) later(sendBurst, random.next() * forMs)
-    later(run, random.next() * forMs)
+    for (let i = 0; i < BURSTS; i++) later(sendBurst, random.next() * 1.5 * forMs)
+    // Most of them are there by then, and the workers soon fetch what arrives afterwards.
+    later(run, (0.5 + random.next() / 2) * forMs)
     return false
   }
 
@@ -170,7 +171,7 @@ export function lossFaults(
   }
 
   function loseJobs(): void {
-    for (let jobs = random.between(1, 3); jobs > 0; jobs--) {
+    for (let jobs = random.between(1, 6); jobs > 0; jobs--) {
       const pick = <T>(all: T[]) => (all.length === 0 ? undefined : random.pick(all))
       const loss = data.loseJob(pick, random.pick(['job', 'job', 'entry']))
       if (loss.lost.size > 0) record('jobs lost')
@@ -181,7 +182,7 @@ export function lossFaults(
   const downMs = (): number => random.between(1, 2500)
   const failoverMs = (): number => random.between(1, 100)
   const faults: [kind: string, weight: number, inject: (kind: string) => void][] = [
-    ['Redis flushed', 4, (kind) => loseAll(kind, data.flush)],
+    ['Redis flushed', 6, (kind) => loseAll(kind, data.flush)],
     ['Redis restarted empty', 2, (kind) => loseAll(kind, () => data.restart(), downMs)],
     [
       'Redis restarted without its last writes',
@@ -189,7 +190,7 @@ export function lossFaults(
       (kind) => loseLastWrites(kind, LOST_BY_RESTART_MS, downMs),
     ],
     ['lagging replica promoted', 3, (kind) => loseLastWrites(kind, LOST_BY_REPLICA_MS, failoverMs)],
-    ['jobs lost', 3, loseJobs],
+    ['jobs lost', 6, loseJobs],
   ]
   return faults.map(([kind, weight, inject]) => ({
     kind,

@@ -24,13 +24,15 @@ export function createDepth(
 ): DepthCounter {
   return {
     async admit(lineName, counts, limit = Number.POSITIVE_INFINITY, _, generation) {
-      const { isReady, admitted } = await connection.call(() => {
-        if (!data.isReady()) unreadyCounts.push({ api, atMs: clock.exactNow() })
-        return {
+      const { lacksJobs, isReady, admitted } = await connection.call(
+        () => ({
+          lacksJobs: !data.isReady(),
           isReady: without.countedGeneration === true || data.generation() === generation,
           admitted: data.enter(lineName, new Map(counts), limit),
-        }
-      }, 'count')
+        }),
+        'count',
+      )
+      if (lacksJobs) unreadyCounts.push({ api, atMs: clock.exactNow() })
       const events = [...admitted].map(([eventId, admitted]) => ({ eventId, admitted, depth: 0 }))
       return { isReady, events, waitMs: undefined }
     },

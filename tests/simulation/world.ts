@@ -93,7 +93,7 @@ export interface World {
   settles: Map<string, number>
   /** What Redis has lost so far. */
   losses: RecordedLoss[]
-  /** When an API process counted commands into a Redis that lacked accepted jobs. */
+  /** When an API process got the reply to a count from a Redis that lacked accepted jobs. */
   unreadyCounts: { api: SimProcess; atMs: number }[]
   /** When a recovery ended. */
   recoveredAtMs: number[]

@@ -30,10 +30,10 @@ export interface Rescue {
    */
   checkAll(): void
   /**
-   * Looks for a job in Redis. If Redis has lost it, answers its clients from PostgreSQL, or adds it
-   * again.
+   * Looks for a job in Redis, and adds it again if Redis does not have it. If it was decided in the
+   * meantime, workers find its outcomes.
    *
-   * @throws the error of a server
+   * @throws the error of Redis
    */
   restore(job: PendingJob): Promise<void>
 }
@@ -52,14 +52,19 @@ export function createRescue(deps: RescueDeps): Rescue {
 
   async function rescue(job: PendingJob): Promise<void> {
     await findOutcomes(job)
-    if (unanswered(job).length > 0) await restore(job)
-  }
-
-  async function restore(job: PendingJob): Promise<void> {
+    if (unanswered(job).length === 0) return
     if (await jobStore.ensureListed(job.lineName, job.jobId)) return found(job)
     // Either the job was completed and removed between the two checks, or it is lost.
     await findOutcomes(job)
-    if (unanswered(job).length === 0) return
+    if (unanswered(job).length > 0) await addAgain(job)
+  }
+
+  async function restore(job: PendingJob): Promise<void> {
+    if (await jobStore.ensureListed(job.lineName, job.jobId)) found(job)
+    else await addAgain(job)
+  }
+
+  async function addAgain(job: PendingJob): Promise<void> {
     if (job.state !== 'lost') {
       log.warn({ jobId: job.jobId }, 'Redis lost a job: adding it again')
       transitionJob(job, 'lost')
