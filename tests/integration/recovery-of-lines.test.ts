@@ -1,6 +1,6 @@
 import { createRecoveryRedis, type RecoveryRedis, readyKey, shardPrefixes } from '@ticket-line/line'
 import { newJobId } from '@ticket-line/shared'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import {
   type BullKit,
@@ -10,6 +10,7 @@ import {
   type Process,
   payload,
 } from './bullmq-kit.ts'
+import { monitorRedis } from './redis-monitor.ts'
 
 let kit: BullKit
 let recovery: RecoveryRedis
@@ -66,6 +67,24 @@ describe('a recovery of a line', () => {
     await recovery.putFirst(new Map([[lineName, accepted]]))
 
     expect(await kit.queuedJobs(lineName)).toEqual([...accepted, stray])
+  })
+
+  it('reads the run id last, so that it is never older than the generation', async () => {
+    const ready = readyKey(shardPrefixes(kit.layout)[0] as string)
+    const seen: { name: string | undefined; source: string }[] = []
+    const monitor = await monitorRedis(kit.redisUrl, ([name, key], source) => {
+      if (name === 'info' || key === ready) seen.push({ name, source })
+    })
+    onTestFinished(() => monitor.close())
+
+    await recovery.readGeneration()
+
+    const ofKit = () => {
+      const own = seen.find(({ name }) => name === 'get')?.source
+      return seen.filter(({ source }) => source === own).map(({ name }) => name)
+    }
+    expect(await until(() => ofKit().length === 2, { timeoutMs: 10_000 })).toBe(true)
+    expect(ofKit()).toEqual(['get', 'info'])
   })
 
   it('ends only if its token is still there', async () => {
