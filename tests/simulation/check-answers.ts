@@ -108,7 +108,7 @@ function checkRefusal({ unreadyCounts, recoveredAtMs }: World, one: Sent): void 
   const { api, sentAtMs, result } = one
   if (result?.kind !== 'accepted' && result?.kind !== 'decided') return
   const learned = unreadyCounts.findLast(
-    ({ api: of, atMs }) => of === api.process && atMs < sentAtMs,
+    ({ api: of, answeredAtMs }) => of === api.process && answeredAtMs < sentAtMs,
   )
   if (learned === undefined) return
   if (!recoveredAtMs.some((atMs) => atMs > learned.atMs && atMs < sentAtMs))

@@ -24,15 +24,16 @@ export function createDepth(
 ): DepthCounter {
   return {
     async admit(lineName, counts, limit = Number.POSITIVE_INFINITY, _, generation) {
-      const { lacksJobs, isReady, admitted } = await connection.call(
+      const { atMs, lacksJobs, isReady, admitted } = await connection.call(
         () => ({
+          atMs: clock.exactNow(),
           lacksJobs: !data.isReady(),
           isReady: without.countedGeneration === true || data.generation() === generation,
           admitted: data.enter(lineName, new Map(counts), limit),
         }),
         'count',
       )
-      if (lacksJobs) unreadyCounts.push({ api, atMs: clock.exactNow() })
+      if (lacksJobs) unreadyCounts.push({ api, atMs, answeredAtMs: clock.exactNow() })
       const events = [...admitted].map(([eventId, admitted]) => ({ eventId, admitted, depth: 0 }))
       return { isReady, events, waitMs: undefined }
     },

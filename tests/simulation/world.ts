@@ -93,8 +93,8 @@ export interface World {
   settles: Map<string, number>
   /** What Redis has lost so far. */
   losses: RecordedLoss[]
-  /** When an API process got the reply to a count from a Redis that lacked accepted jobs. */
-  unreadyCounts: { api: SimProcess; atMs: number }[]
+  /** The counts that a Redis answered which lacked accepted jobs. */
+  unreadyCounts: { api: SimProcess; atMs: number; answeredAtMs: number }[]
   /** When a recovery ended. */
   recoveredAtMs: number[]
   /** Errors that the product must not cause, such as writes that contradict the rows. */
