@@ -6,7 +6,7 @@ import type { Finding } from './check/finding.ts'
 import { type RigResult, runRig } from './rig.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import { isGood } from './scenarios/scenario.ts'
-import { describeEndings } from './summary.ts'
+import { describeEndings, describeLosses } from './summary.ts'
 
 const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--json]
 npm run faults -- --scenario NAME [--scale 1] [--seed N] [--json]
@@ -55,6 +55,7 @@ async function faults(): Promise<boolean> {
   })
   const { summary, findings, crashes, evidence } = result
   log(describeEndings(evidence.history))
+  log(describeLosses(evidence.losses))
   for (const { name, at, lastLines } of crashes)
     log(`${name} crashed at ${at}: ${lastLines.at(-1)}`)
   printFindings(findings)

@@ -109,6 +109,7 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
       seed,
       seconds,
       faults: injector.count(),
+      losses: testbed.fleet.losses,
       history: testbed.history,
       findings,
     })

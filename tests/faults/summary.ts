@@ -1,12 +1,16 @@
 import { isAcknowledged } from './check/answers.ts'
 import type { Broken, Finding } from './check/finding.ts'
+import { LOSSES, type Loss } from './fleet/redis-host.ts'
 import type { History } from './history.ts'
+import type { RedisLoss } from './injection/redis-losses.ts'
 
 /** The last line that a run prints. */
 export interface Summary extends Record<Broken, number> {
   seed: number
   seconds: number
   faults: number
+  /** How often Redis lost data. `describeLosses` says how. */
+  losses: number
   requests: number
   acks: number
   slowestAckMs: number
@@ -16,10 +20,11 @@ export function summarize(run: {
   seed: number
   seconds: number
   faults: number
+  losses: RedisLoss[]
   history: History
   findings: Finding[]
 }): Summary {
-  const { seed, seconds, faults, history, findings } = run
+  const { seed, seconds, faults, losses, history, findings } = run
   const acked = history.commands.filter((call) => isAcknowledged(call.answer))
   const count = (broken: Broken): number =>
     findings.filter((finding) => finding.promise === broken).length
@@ -27,6 +32,7 @@ export function summarize(run: {
     seed,
     seconds,
     faults,
+    losses: losses.length,
     requests: history.commands.length,
     acks: acked.length,
     lost: count('lost'),
@@ -52,4 +58,19 @@ export function describeEndings({ commands }: History): string {
   }
   const sorted = [...counts].sort(([, a], [, b]) => b - a)
   return sorted.map(([name, count]) => `${count} × ${name}`).join(', ')
+}
+
+const LOSS_NAMES: Record<Loss, string> = {
+  flush: 'flushed',
+  'deleted-files': 'killed and its files deleted',
+  'no-persistence': 'restarted without persistence',
+  'lagging-replica': 'replaced by a replica that lagged',
+}
+
+/** Says how often Redis lost data in each way. */
+export function describeLosses(losses: RedisLoss[]): string {
+  const counts = LOSSES.map(
+    (kind) => `${losses.filter((loss) => loss.kind === kind).length} × ${LOSS_NAMES[kind]}`,
+  )
+  return `Redis lost data ${losses.length} times: ${counts.join(', ')}`
 }

@@ -1,10 +1,10 @@
-import { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { queryOnce } from '../stack/databases.ts'
 import type { Evidence } from './check/check.ts'
-import { readJournal } from './check/journal.ts'
+import { type LineJournal, readJournal } from './check/journal.ts'
 import { readRows } from './check/rows.ts'
 import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts'
+import { withRedis } from './fleet/redis-host.ts'
 import { createHistory, type EventSettings, type History } from './history.ts'
 import { readFinalState } from './load/final-reads.ts'
 import { createHttpClient, type HttpClient } from './load/http-client.ts'
@@ -24,7 +24,7 @@ export interface Testbed {
    * that was promised, and collects the evidence for the checker.
    * @param moved the Redis that is in use now, if it is another one than at the start
    */
-  collectEvidence(moved?: { redisUrl: string; redisFolder: string }): Promise<Evidence>
+  collectEvidence(moved?: { redisUrl: string; redisFolders: string[] }): Promise<Evidence>
   close(): Promise<void>
 }
 
@@ -64,7 +64,10 @@ export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> 
       history.events.push({ eventId, totalTickets, ...(settings !== undefined && { settings }) })
     },
     async collectEvidence(
-      { redisUrl, redisFolder } = { redisUrl: fleet.redis.url, redisFolder: fleet.redisFolder },
+      { redisUrl, redisFolders } = {
+        redisUrl: fleet.redis.url,
+        redisFolders: fleet.journalFolders(),
+      },
     ) {
       await endFaults(fleet)
       for (const { eventId, settings } of history.events)
@@ -73,8 +76,9 @@ export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> 
       await readFinalState(client, endpoints, history)
       return {
         history,
-        journal: await readJournal(redisFolder),
+        journal: await readLines(fleet, redisUrl, redisFolders),
         rows: await readRows(fleet.postgres.url),
+        losses: fleet.losses,
       }
     },
     close,
@@ -110,21 +114,40 @@ async function endHolds(
 
 /** Does not fail if a line stays full or a hold is overdue: the checker reports that. */
 async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
-  const hasNothingDue = async (): Promise<boolean> => {
-    const text = 'SELECT FROM events WHERE due_at IS NOT NULL LIMIT 1'
-    return (await queryOnce(fleet.postgres.url, text)).length === 0
-  }
-  await until(hasNothingDue, { timeoutMs: SETTLE_WITHIN_MS, everyMs: 200 })
-  const redis = new Redis(redisUrl)
-  const isEmpty = async (): Promise<boolean> => {
-    for (const pattern of ['*:wait', '*:active']) {
-      for (const key of await redis.keys(pattern)) if ((await redis.llen(key)) > 0) return false
+  const isMissing = async (text: string): Promise<boolean> =>
+    (await queryOnce(fleet.postgres.url, text)).length === 0
+  const options = { timeoutMs: SETTLE_WITHIN_MS, everyMs: 200 }
+  await until(() => isMissing('SELECT FROM events WHERE due_at IS NOT NULL LIMIT 1'), options)
+  await until(() => isMissing(UNDECIDED), options)
+  await until(async () => (await readLeftJobs(redisUrl)).size === 0, options)
+}
+
+/** The accepted jobs whose last command has no outcome. */
+const UNDECIDED = `SELECT FROM accepted_jobs WHERE NOT EXISTS (SELECT FROM commands
+  WHERE command_id = job_id || '.' || (split_part(job_id, '.', 3)::int - 1)) LIMIT 1`
+
+/** @returns the jobs that are queued or active, by the name of their line */
+async function readLeftJobs(redisUrl: string): Promise<Map<string, string[]>> {
+  const left = new Map<string, string[]>()
+  await withRedis(redisUrl, async (redis) => {
+    for (const key of [...(await redis.keys('*:wait')), ...(await redis.keys('*:active'))]) {
+      const jobIds = await redis.lrange(key, 0, -1)
+      const lineName = key.split(':').at(-2) ?? ''
+      if (jobIds.length > 0) left.set(lineName, [...(left.get(lineName) ?? []), ...jobIds])
     }
-    return true
-  }
-  try {
-    await until(isEmpty, { timeoutMs: SETTLE_WITHIN_MS, everyMs: 200 })
-  } finally {
-    redis.disconnect()
-  }
+  })
+  return left
+}
+
+/** Reads what entered the lines. After a loss, only Redis itself knows which jobs are left. */
+async function readLines(
+  { losses }: Fleet,
+  redisUrl: string,
+  redisFolders: string[],
+): Promise<Map<string, LineJournal>> {
+  const journal = await readJournal(redisFolders)
+  if (losses.length === 0) return journal
+  const left = await readLeftJobs(redisUrl)
+  for (const line of journal.values()) line.leftJobs = left.get(line.lineName) ?? []
+  return journal
 }

@@ -1,6 +1,9 @@
 import type { History } from '../history.ts'
+import type { RedisLoss } from '../injection/redis-losses.ts'
+import { checkAccepted, checkOrderOfAcceptance } from './acceptance.ts'
 import { checkAnswers } from './answers.ts'
 import { checkChangeNumbers } from './change-log.ts'
+import { inOrderOfDecision } from './decision-order.ts'
 import { checkEarlyRefusals } from './early-refusals.ts'
 import { checkFinalState } from './final-state.ts'
 import type { Finding, Report } from './finding.ts'
@@ -18,18 +21,23 @@ export interface Evidence {
   journal: Map<string, LineJournal>
   /** What PostgreSQL holds. */
   rows: Rows
+  /** When Redis has lost data. */
+  losses: RedisLoss[]
 }
 
 /** Checks every promise. It shares no code with the product except types. */
-export function check({ history, journal, rows }: Evidence): Finding[] {
+export function check({ history, journal, rows, losses }: Evidence): Finding[] {
   const findings: Finding[] = []
   const report: Report = (promise, text) => findings.push({ promise, text })
+  const lines = losses.length === 0 ? journal : inOrderOfDecision(journal, rows)
   checkFinalState(rows, report)
-  checkLineOrder(history.events, journal, rows, report)
+  checkLineOrder(history.events, lines, rows, report)
+  checkAccepted(rows, report)
+  checkOrderOfAcceptance(losses, lines, rows, report)
   checkChangeNumbers(rows, report)
   checkAnswers(history, rows, report)
   checkEarlyRefusals(history.commands, report)
   checkLists(history.lists, rows, report)
-  checkRealTime(history.commands, journal, report)
+  checkRealTime(history.commands, lines, report)
   return findings
 }

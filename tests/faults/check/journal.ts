@@ -7,10 +7,13 @@ export interface LineCommand extends NaiveCommand {
   jobId: string
 }
 
-/** What the append-only file of Redis contains about one line. */
+/** What the append-only files of Redis contain about one line. */
 export interface LineJournal {
   lineName: string
-  /** All commands that ever entered the line, in order. */
+  /**
+   * All commands that ever entered the line, in order. If Redis has lost data, this is not the order
+   * in which they are decided (`decision-order.ts`).
+   */
   commands: LineCommand[]
   /** Jobs that are still queued or active. */
   leftJobs: string[]
@@ -29,21 +32,23 @@ interface LineState extends LineJournal {
  * order of execution, across crashes, and is the only record of the order once jobs have been
  * removed.
  *
+ * @param redisFolders the folder of Redis; if Redis has lost its files or was replaced, the folder of
+ * each such file, in the order in which they were written
  * @throws Error if there is no such file, or if Redis has rewritten it
  */
-export async function readJournal(redisFolder: string): Promise<Map<string, LineJournal>> {
-  const folder = path.join(redisFolder, 'appendonlydir')
-  const files = readdirSync(folder)
-    .filter((name) => name.endsWith('.incr.aof'))
-    .sort()
-  if (files.length !== 1)
-    throw new Error(
-      `the append-only file in ${folder} consists of ${files.length} parts instead of 1`,
-    )
+export async function readJournal(redisFolders: string[]): Promise<Map<string, LineJournal>> {
   const lines = new Map<string, LineState>()
   const payloads = new Map<string, string>()
-  for await (const words of readCommands(path.join(folder, files[0] as string)))
-    apply(words, lines, payloads)
+  for (const redisFolder of redisFolders) {
+    const folder = path.join(redisFolder, 'appendonlydir')
+    const files = readdirSync(folder).filter((name) => name.endsWith('.incr.aof'))
+    if (files.length !== 1)
+      throw new Error(
+        `the append-only file in ${folder} consists of ${files.length} parts instead of 1`,
+      )
+    for await (const words of readCommands(path.join(folder, files[0] as string)))
+      apply(words, lines, payloads)
+  }
   for (const line of lines.values()) line.leftJobs = [...line.wait, ...line.active]
   return lines
 }

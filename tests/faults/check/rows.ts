@@ -12,6 +12,8 @@ export interface Rows {
   commands: CommandRow[]
   /** The change logs, in order of event and number. */
   changes: ChangeRow[]
+  /** Jobs that are recorded as accepted. The records of decided jobs are removed after a while. */
+  accepted: { jobId: string }[]
 }
 
 export type ChangeRow = LoggedChange
@@ -96,6 +98,7 @@ const QUERIES: Record<keyof Rows, string> = {
     replay_of AS "replayOf", data, ${ms('decided_at')} AS "decidedAtMs" FROM commands`,
   changes: `SELECT event_id::float8 AS "eventId", no::float8, type, ${ms('at')} AS "atMs", user_id AS "userId",
     sequence::float8, actor, command_id AS "commandId", data FROM changes ORDER BY event_id, no`,
+  accepted: 'SELECT job_id AS "jobId" FROM accepted_jobs',
 }
 
 /** Reads everything in one snapshot. */

@@ -76,7 +76,8 @@ export function createSampleRun(
   return {
     history,
     journal: new Map([['event-1', line]]),
-    rows: { ...claimRowsOf(event), commands: commandRows, changes: [...event.log] },
+    losses: [],
+    rows: { ...claimRowsOf(event), commands: commandRows, changes: [...event.log], accepted: [] },
   }
 }
 
@@ -142,7 +143,7 @@ function claimRowsOf({
   waiting,
   made,
   log,
-}: NaiveEvent): Omit<Rows, 'commands' | 'changes'> {
+}: NaiveEvent): Omit<Rows, 'commands' | 'changes' | 'accepted'> {
   const rowOf = (claim: NaiveClaim) => ({
     ...claim,
     eventId: EVENT,

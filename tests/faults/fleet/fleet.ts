@@ -5,12 +5,13 @@ import path from 'node:path'
 import pg from 'pg'
 import { run } from '../../../tools/dev-stack/commands.mjs'
 import { startPostgres } from '../../../tools/dev-stack/postgres.mjs'
-import { startRedis } from '../../../tools/dev-stack/redis.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import type { Build, Env } from '../../stack/processes.ts'
+import type { RedisLoss } from '../injection/redis-losses.ts'
 import { type BuildCopy, copyBuild } from './build-copy.ts'
 import type { Mutation } from './mutation.ts'
+import { type RedisHost, type RedisHostOptions, startRedisHost } from './redis-host.ts'
 import { createServerClocks, type ServerClocks } from './server-clocks.ts'
 import { type Intervene, openSlot, type Slot } from './slot.ts'
 
@@ -46,9 +47,14 @@ export interface Fleet {
   notifiers: Slot[]
   slots: Slot[]
   postgres: Server
-  redis: Server
-  /** Where Redis keeps its append-only file. */
-  redisFolder: string
+  /** The Redis that is in use. */
+  readonly redis: Server
+  /** Where the Redis servers have kept their append-only files, the one in use last. */
+  journalFolders(): string[]
+  /** Makes Redis lose data. Use the function of `redis-losses.ts`, which records it. */
+  loseRedis: RedisHost['lose']
+  /** The losses so far. */
+  losses: RedisLoss[]
   keyPrefix: string
   jwtSecret: string
   /** Environment of every process, without the addresses of the servers. */
@@ -78,11 +84,15 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     const build: BuildCopy = copyBuild(mutations)
     closers.push(build.remove)
     const serverClocks = options.steppableServers ? await createServerClocks(folder) : undefined
-    const [postgres, redis] = await startServers(
+    const slots: Slot[] = []
+    const [postgres, redisHost] = await startServers(
       folder,
       options.keepJournal ?? true,
       closers,
       serverClocks,
+      (target) => {
+        for (const slot of slots) slot.redisLink.retarget(target)
+      },
     )
     await run(process.execPath, [build.migrateScript], {
       env: { ...process.env, DATABASE_URL: postgres.url },
@@ -109,7 +119,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         kind,
         script: build.script(kind),
         env,
-        redisUrl: redis.url,
+        redisUrl: redisHost.server().url,
         databaseUrl: postgres.url,
         intervene: options.intervene ?? (() => undefined),
       })
@@ -124,15 +134,19 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       (index) => open('notifier', index),
       closers,
     )
-    const slots = [...apis, ...workers, ...notifiers]
+    slots.push(...apis, ...workers, ...notifiers)
     return {
       apis,
       workers,
       notifiers,
       slots,
       postgres,
-      redis,
-      redisFolder: path.join(folder, 'redis'),
+      get redis() {
+        return redisHost.server()
+      },
+      journalFolders: redisHost.journalFolders,
+      loseRedis: redisHost.lose,
+      losses: [],
       keyPrefix,
       jwtSecret,
       env,
@@ -175,20 +189,20 @@ async function startServers(
   keepJournal: boolean,
   closers: (() => unknown)[],
   clocks: ServerClocks | undefined,
-): Promise<[Server, Server]> {
-  // The checker reads the order of the lines from the append-only file. A rewrite would remove it.
-  const settings = keepJournal ? ['auto-aof-rewrite-percentage 0'] : []
-  const started = await Promise.allSettled([
+  onRedisMoved: RedisHostOptions['onMoved'],
+): Promise<[Server, RedisHost]> {
+  // The checker reads from the append-only file what has entered the lines. A rewrite would remove
+  // it. With `everysec`, a Redis that is killed may lose writes that clients have seen.
+  const settings = keepJournal ? ['auto-aof-rewrite-percentage 0', 'appendfsync always'] : []
+  const [postgres, redis] = await Promise.allSettled([
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),
-    startRedis({ folder: path.join(folder, 'redis'), settings, env: clocks?.env.redis }),
+    startRedisHost({ folder, settings, env: clocks?.env.redis, onMoved: onRedisMoved }),
   ])
-  for (const result of started)
+  for (const result of [postgres, redis])
     if (result.status === 'fulfilled') closers.push(() => result.value.stop())
-  for (const result of started) if (result.status === 'rejected') throw result.reason
-  return started.map((result) => (result as PromiseFulfilledResult<Server>).value) as [
-    Server,
-    Server,
-  ]
+  if (postgres.status === 'rejected') throw postgres.reason
+  if (redis.status === 'rejected') throw redis.reason
+  return [postgres.value, redis.value]
 }
 
 async function openAll(

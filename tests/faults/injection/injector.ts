@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
-import type { Server } from '../../../tools/dev-stack/servers.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
 import type { Intervention } from '../../proxy/link.ts'
 import type { Moment } from '../../proxy/moments.ts'
 import type { TcpProxy } from '../../proxy/tcp-proxy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { type Loss, withRedis } from '../fleet/redis-host.ts'
 import type { Intervene, Slot } from '../fleet/slot.ts'
 import type { Fault, PlannedFault } from './plan.ts'
+import { loseRedis } from './redis-losses.ts'
 import { refuseWrites } from './redis-refusals.ts'
 import { breakSql } from './sql-faults.ts'
 
@@ -39,6 +40,11 @@ export function createArmedFaults(): ArmedFaults {
   }
 }
 
+type ServerName = 'redis' | 'postgres'
+
+/** How long a loss waits until Redis has no other fault, ms. */
+const FREE_WITHIN_MS = 10_000
+
 /** Injects faults at the times of a plan. */
 export interface Injector {
   /** Number of faults so far. */
@@ -56,8 +62,9 @@ export function startInjector(
   const startedAt = performance.now()
   const running = new Set<Promise<void>>()
   /** Servers with a fault that has not ended. A server gets one fault at a time. */
-  const busy = new Set<Server>()
+  const busy = new Set<ServerName>()
   let count = 0
+  let stopped = false
   const timers = plan.map(({ atMs, fault }) => setTimeout(() => start(fault), atMs))
 
   function start(fault: Fault): void {
@@ -73,20 +80,18 @@ export function startInjector(
         armedFaults.arm(fault.moment, fault.intervention)
         return
       case 'kill-redis':
-        return crash(fleet.redis)
+        return crash('redis')
       case 'kill-postgres':
-        return crash(fleet.postgres)
+        return crash('postgres')
+      case 'lose-redis':
+        return lose(fault.loss, fault.lagMs)
       case 'client-kill':
         count += 1
         return killClient(fleet.redis.url, fault.index)
       case 'refuse-writes':
-        return disturbServer(fleet.redis, fault.ms, () =>
-          refuseWrites(fleet.redis.url, fault.refusal),
-        )
+        return disturbServer('redis', fault.ms, () => refuseWrites(fleet.redis.url, fault.refusal))
       case 'break-sql':
-        return disturbServer(fleet.postgres, fault.ms, () =>
-          breakSql(fleet.postgres.url, fault.fault),
-        )
+        return disturbServer('postgres', fault.ms, () => breakSql(fleet.postgres.url, fault.fault))
       case 'step-clock':
         count += 1
         fleet.slots[fault.index % fleet.slots.length]?.stepClock(fault.offsetMs)
@@ -125,15 +130,28 @@ export function startInjector(
     return slot.terminate()
   }
 
-  async function crash(server: Server): Promise<void> {
-    if (busy.has(server)) return
+  async function crash(name: ServerName): Promise<void> {
+    if (busy.has(name)) return
+    await occupy(name, async () => {
+      await fleet[name].kill()
+      await fleet[name].restart()
+    })
+  }
+
+  /** Waits until Redis has no other fault, because losses are few. */
+  async function lose(loss: Loss, lagMs: number): Promise<void> {
+    await until(() => stopped || !busy.has('redis'), { timeoutMs: FREE_WITHIN_MS })
+    if (stopped || busy.has('redis')) return
+    await occupy('redis', () => loseRedis(fleet, loss, lagMs))
+  }
+
+  async function occupy(name: ServerName, work: () => Promise<void>): Promise<void> {
     count += 1
-    busy.add(server)
+    busy.add(name)
     try {
-      await server.kill()
-      await server.restart()
+      await work()
     } finally {
-      busy.delete(server)
+      busy.delete(name)
     }
   }
 
@@ -142,20 +160,16 @@ export function startInjector(
    * could prevent the call that ends this one.
    */
   async function disturbServer(
-    server: Server,
+    name: ServerName,
     ms: number,
     disturb: () => Promise<() => Promise<void>>,
   ): Promise<void> {
-    if (busy.has(server)) return
-    count += 1
-    busy.add(server)
-    try {
+    if (busy.has(name)) return
+    await occupy(name, async () => {
       const end = await disturb()
       await sleep(ms)
       await retry(end)
-    } finally {
-      busy.delete(server)
-    }
+    })
   }
 
   function proxyOf({ index, server }: { index: number; server: 'redis' | 'postgres' }): TcpProxy {
@@ -177,6 +191,7 @@ export function startInjector(
   return {
     count: () => count + armedFaults.triggered(),
     async stop() {
+      stopped = true
       for (const timer of timers) clearTimeout(timer)
       armedFaults.disarm()
       await Promise.all(running)
@@ -202,9 +217,7 @@ async function retry(work: () => Promise<void>): Promise<void> {
 
 /** `CLIENT KILL` of one connection of a service. */
 async function killClient(redisUrl: string, index: number): Promise<void> {
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 0, retryStrategy: () => null })
-  redis.on('error', () => undefined)
-  try {
+  await withRedis(redisUrl, async (redis) => {
     const clients = (await redis.client('LIST')) as string
     const own = `id=${await redis.client('ID')} `
     const others = clients
@@ -212,7 +225,5 @@ async function killClient(redisUrl: string, index: number): Promise<void> {
       .filter((line) => line.startsWith('id=') && !line.startsWith(own))
     const id = /^id=(\d+)/.exec(others[index % others.length] ?? '')?.[1]
     if (id !== undefined) await redis.client('KILL', 'ID', id)
-  } finally {
-    redis.disconnect()
-  }
+  })
 }

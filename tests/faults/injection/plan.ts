@@ -1,6 +1,7 @@
 import type { Intervention } from '../../proxy/link.ts'
 import { MOMENTS, type Moment } from '../../proxy/moments.ts'
 import type { Random } from '../../random.ts'
+import { LOSSES, type Loss } from '../fleet/redis-host.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
 import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 
@@ -12,6 +13,7 @@ export type Fault =
   | { kind: `${'kill' | 'terminate'}-${FaultyProcess}`; index: number }
   | { kind: `freeze-${FaultyProcess}`; index: number; ms: number }
   | { kind: 'kill-redis' | 'kill-postgres' }
+  | { kind: 'lose-redis'; loss: Loss; lagMs: number }
   | { kind: 'cut-link'; index: number; server: 'redis' | 'postgres' }
   | { kind: 'sever-link' | 'hold-link'; index: number; server: 'redis' | 'postgres'; ms: number }
   | { kind: 'client-kill'; index: number }
@@ -33,12 +35,27 @@ const HOUR_MS = 3_600_000
  * faults take effect in 15 minutes.
  */
 const MEAN_GAP_MS = 740
+/** In each interval of this length, Redis loses data once. */
+const LOSS_EVERY_MS = 6000
 
 /** Chooses faults and their times. The same seed gives the same plan. */
 export function planFaults(random: Random, forMs: number): PlannedFault[] {
-  const plan: PlannedFault[] = []
+  const plan = planLosses(random.fork('losses'), forMs)
   for (let atMs = gapMs(random); atMs < forMs; atMs += gapMs(random))
     plan.push({ atMs, fault: chooseFault(random) })
+  return plan
+}
+
+/** Each kind of loss comes once before any comes again, so that a short run has several of them. */
+function planLosses(random: Random, forMs: number): PlannedFault[] {
+  const plan: PlannedFault[] = []
+  const left: Loss[] = []
+  for (let fromMs = 0; fromMs + LOSS_EVERY_MS <= forMs; fromMs += LOSS_EVERY_MS) {
+    if (left.length === 0) left.push(...LOSSES)
+    const [loss = 'flush'] = left.splice(random.between(0, left.length - 1), 1)
+    const atMs = fromMs + random.between(0, LOSS_EVERY_MS)
+    plan.push({ atMs, fault: { kind: 'lose-redis', loss, lagMs: random.between(20, 1500) } })
+  }
   return plan
 }
 

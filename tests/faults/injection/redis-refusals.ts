@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import { withRedis } from '../fleet/redis-host.ts'
 
 /** A reason for which a running Redis answers writes with an error, while reads still work. */
 export type RefusalKind = 'readonly' | 'noreplicas' | 'oom'
@@ -29,14 +29,4 @@ export async function refuseWrites(
       if (kind === 'noreplicas') await redis.config('SET', 'min-replicas-to-write', 0)
       if (kind === 'oom') await redis.config('SET', 'maxmemory', 0)
     })
-}
-
-async function withRedis(url: string, work: (redis: Redis) => Promise<void>): Promise<void> {
-  const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null })
-  redis.on('error', () => undefined)
-  try {
-    await work(redis)
-  } finally {
-    redis.disconnect()
-  }
 }

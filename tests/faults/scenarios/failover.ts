@@ -82,7 +82,7 @@ export const failover: Scenario = {
           ...atMost('answers other than an outcome, 202 or 503', otherwise, 0),
         ],
         findings: check(
-          await testbed.collectEvidence({ redisUrl: replica.url, redisFolder: folder }),
+          await testbed.collectEvidence({ redisUrl: replica.url, redisFolders: [folder] }),
         ),
       }
     } finally {

@@ -1,0 +1,160 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { startRedis } from '../../../tools/dev-stack/redis.mjs'
+import type { Server } from '../../../tools/dev-stack/servers.mjs'
+import { until } from '../../../tools/dev-stack/wait.mjs'
+import { plain } from '../../proxy/moments.ts'
+import { startProxy } from '../../proxy/tcp-proxy.ts'
+
+/**
+ * How Redis loses data:
+ *
+ * - `flush`: `FLUSHALL`.
+ * - `deleted-files`: it is killed, its files are deleted, and it starts again.
+ * - `no-persistence`: it is stopped and starts empty, as a Redis with `save ""` and `appendonly no`
+ *   does. The rig keeps what Redis has written for the checker.
+ * - `lagging-replica`: it dies with writes that its replica has not received, and the replica is
+ *   promoted. This is the only loss that leaves a part of the data.
+ */
+export type Loss = 'flush' | 'deleted-files' | 'no-persistence' | 'lagging-replica'
+
+export const LOSSES: readonly Loss[] = [
+  'flush',
+  'deleted-files',
+  'no-persistence',
+  'lagging-replica',
+]
+
+/** The Redis of a fleet. It can lose its data, and is another server after a failover. */
+export interface RedisHost {
+  server(): Server
+  /**
+   * The folders in which the servers have kept their append-only files, in the order in which they
+   * were used. The last one belongs to the server that is in use.
+   */
+  journalFolders(): string[]
+  /**
+   * @param lagMs for `lagging-replica`: how much the replica lags
+   * @returns when Redis is in use again
+   */
+  lose(loss: Loss, lagMs: number): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface RedisHostOptions {
+  /** Gets a folder for each server. */
+  folder: string
+  /** Lines of redis.conf. */
+  settings: string[]
+  env: Record<string, string> | undefined
+  /** Called when Redis has another address, and clients must connect there. */
+  onMoved: (target: { host: string; port: number }) => void
+}
+
+const FILES = 'appendonlydir'
+const SYNC_WITHIN_MS = 20_000
+
+export async function startRedisHost(options: RedisHostOptions): Promise<RedisHost> {
+  const { env } = options
+  const settings = [...options.settings, 'repl-diskless-sync-delay 0']
+  let servers = 1
+  let folder = path.join(options.folder, 'redis')
+  let server = await startRedis({ folder, settings, env })
+  const { password } = new URL(server.url)
+  /** Folders of files that no server uses any more. */
+  const abandoned: string[] = []
+
+  function setFilesAside(): void {
+    const aside = path.join(options.folder, `lost-${abandoned.length}`)
+    mkdirSync(aside)
+    renameSync(path.join(folder, FILES), path.join(aside, FILES))
+    abandoned.push(aside)
+  }
+
+  async function failOver(lagMs: number): Promise<void> {
+    const master = server
+    const masterFolder = folder
+    const next = path.join(options.folder, `redis-${servers++}`)
+    mkdirSync(next)
+    // The replica gets the password of the master, so that clients can use it after the failover.
+    writeFileSync(path.join(next, 'password'), password, { mode: 0o600 })
+    const link = await startProxy({
+      target: addressOf(master),
+      wire: plain,
+      intervene: () => undefined,
+    })
+    const replica = await startRedis({
+      folder: next,
+      settings: [...settings, `masterauth ${password}`],
+      env,
+    })
+    let isKilled = false
+    try {
+      await withRedis(replica.url, async (redis) => {
+        await redis.replicaof('127.0.0.1', link.port)
+        const isInStep = async (): Promise<boolean> => {
+          const info = await redis.info()
+          return (
+            info.includes('master_link_status:up') &&
+            info.includes('aof_rewrite_in_progress:0') &&
+            info.includes('aof_rewrite_scheduled:0')
+          )
+        }
+        if (!(await until(isInStep, { timeoutMs: SYNC_WITHIN_MS })))
+          throw new Error('the replica did not sync')
+        link.hold()
+        await sleep(lagMs)
+        isKilled = true
+        await master.kill()
+        await redis.replicaof('NO', 'ONE')
+      })
+    } catch (error) {
+      await replica.stop()
+      if (isKilled) await master.restart()
+      throw error
+    } finally {
+      await link.close()
+    }
+    abandoned.push(masterFolder)
+    folder = next
+    server = replica
+    options.onMoved(addressOf(replica))
+  }
+
+  return {
+    server: () => server,
+    journalFolders: () => [...abandoned, folder],
+    async lose(loss, lagMs) {
+      switch (loss) {
+        case 'flush':
+          return void (await withRedis(server.url, (redis) => redis.flushall()))
+        case 'deleted-files':
+        case 'no-persistence':
+          await (loss === 'deleted-files' ? server.kill() : server.stop())
+          setFilesAside()
+          return server.restart()
+        case 'lagging-replica':
+          return failOver(lagMs)
+      }
+    },
+    stop: () => server.stop(),
+  }
+}
+
+function addressOf(server: Server): { host: string; port: number } {
+  const { hostname, port } = new URL(server.url)
+  return { host: hostname, port: Number(port) }
+}
+
+/** Runs a function with a connection that fails at once if Redis is away. */
+export async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null })
+  redis.on('error', () => undefined)
+  try {
+    return await work(redis)
+  } finally {
+    redis.disconnect()
+  }
+}
