@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Answer, CommandCall } from '../history.ts'
+import type { RedisLoss } from '../injection/redis-losses.ts'
 import { check, type Evidence } from './check.ts'
 import type { ChangeRow } from './rows.ts'
 import { createSampleRun, type SampleRequest } from './sample-run.ts'
@@ -592,5 +593,66 @@ describe('check of a run with holds', () => {
       rows.claims.push({ eventId: 1, userId: 'bob', kind: 'lapsed', sequence: 2 })
     }
     expect(findingsWithHolds(falsify)).toEqual([])
+  })
+})
+
+describe('check of a run in which Redis lost data', () => {
+  const users = ['ann', 'bob', 'cid', 'dan', 'eve']
+  const jobOf = (index: number) => ({ jobId: `event-1.job${index}.1`, lineName: 'event-1' })
+  const afterLoss = (
+    kind: RedisLoss['kind'],
+    falsify: Falsify = () => undefined,
+    recorded = users.map((_, index) => jobOf(index)),
+  ): string[] => {
+    const sent = users.map((userId, index) => ({
+      type: 'book' as const,
+      userId,
+      atMs: 1000 + index,
+    }))
+    return findings((evidence) => {
+      evidence.losses.push({ kind, lostAtMs: 500, recorded })
+      falsify(evidence)
+    }, sent)
+  }
+  const shuffled = [2, 1, 0, 4, 3].map(jobOf)
+
+  it('takes the order of a line from the decisions', () => {
+    expect(afterLoss('flush', (evidence) => void line(evidence).commands.reverse())).toEqual([])
+  })
+
+  it('ignores commands that entered a line and were lost before anybody was told of them', () => {
+    const falsify: Falsify = (evidence) => {
+      const { commands } = line(evidence)
+      const lost = { ...(commands[0] as (typeof commands)[number]), commandId: 'event-1.lost.1.0' }
+      commands.push({ ...lost, jobId: 'event-1.lost.1' })
+    }
+    expect(afterLoss('flush', falsify)).toEqual([])
+  })
+
+  it.each(['flush', 'deleted-files', 'no-persistence'] as const)(
+    'reports accepted jobs that were decided in another order after a loss (%s)',
+    (kind) => {
+      expect(afterLoss(kind, undefined, shuffled)).toEqual(['reordered'])
+    },
+  )
+
+  it('accepts another order if a part of the data is left', () => {
+    expect(afterLoss('lagging-replica', undefined, shuffled)).toEqual([])
+  })
+
+  it('accepts one job that a worker had when Redis lost its data', () => {
+    expect(afterLoss('flush', undefined, [1, 2, 3, 0, 4].map(jobOf))).toEqual([])
+  })
+
+  it('reports a request that was decided before one that was answered earlier', () => {
+    const falsify: Falsify = (evidence) => {
+      Object.assign(call(evidence, 2), { sentAtMs: -20, endedAtMs: -10 })
+    }
+    expect(afterLoss('flush', falsify)).toEqual(['reordered'])
+  })
+
+  it('reports a job that is recorded as accepted and was never decided', () => {
+    const falsify: Falsify = ({ rows }) => void rows.accepted.push({ jobId: 'event-1.gone.2' })
+    expect(afterLoss('flush', falsify)).toEqual(['lost'])
   })
 })

@@ -1,5 +1,6 @@
 import type { Mutation } from '../fleet/mutation.ts'
 import {
+  bookAfterFlush,
   bookMoreThanAll,
   bookTwice,
   cancelAndDie,
@@ -7,6 +8,7 @@ import {
   cancelOne,
   frozenWorker,
   lapseOne,
+  loseAccepted,
   loseCommitReplies,
   type Proof,
   randomClients,
@@ -130,6 +132,42 @@ export const GUARDS: Guard[] = [
     },
     remove: [changeStore('withLateLog')],
     proof: cancelAndDie,
+  },
+  {
+    name: 'record before the 202',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'packages/line',
+        function: 'createRecorder',
+        wrapper: 'withLateRecord',
+      },
+    ],
+    proof: loseAccepted,
+  },
+  {
+    name: 'order of acceptance in a recovery',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'packages/line',
+        function: 'createRecoveryRedis',
+        wrapper: 'withoutOrderOfAcceptance',
+      },
+    ],
+    proof: loseAccepted,
+  },
+  {
+    name: 'look at Redis before each decision',
+    remove: [
+      {
+        kind: 'wrap',
+        package: 'packages/line',
+        function: 'createLine',
+        wrapper: 'withoutGate',
+      },
+    ],
+    proof: bookAfterFlush,
   },
   {
     name: 'idle-in-transaction timeout',

@@ -1,5 +1,7 @@
 import type { decide, logOf, settle, writesOf } from '@ticket-line/booking-worker/booking'
 import type { BatchWrites, createLineStore, LineStore, LoadedBatch } from '@ticket-line/db'
+import type { createRecoveryRedis } from '@ticket-line/line'
+import type { createRecorder } from '@ticket-line/line/client'
 import type { createLine } from '@ticket-line/line/server'
 
 // Each wrapper gets a function of the build and returns the one that replaces it. The processes of
@@ -151,3 +153,37 @@ export const withPoisonOnFastPath =
 function killIfPoisoned({ userId }: { userId: string }): void {
   if (userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL')
 }
+
+/** A worker does not look whether Redis has lost data since it last checked that. */
+export const withoutGate =
+  (original: typeof createLine): typeof createLine =>
+  (deps, ...rest) => {
+    const readGeneration = async () => deps.readiness.generation() ?? null
+    return original({ ...deps, readGeneration }, ...rest)
+  }
+
+/** How long `withLateRecord` takes to record a job, ms. */
+const RECORDED_LATE_MS = 5000
+
+/** The API says that a job is recorded as accepted, and records it later. */
+export const withLateRecord =
+  (create: typeof createRecorder): typeof createRecorder =>
+  (deps) => {
+    const record = create(deps)
+    return async (job) => {
+      setTimeout(() => void record(job), RECORDED_LATE_MS)
+      return true
+    }
+  }
+
+/** A recovery adds the jobs of a page in the opposite order, and changes no order in Redis. */
+export const withoutOrderOfAcceptance =
+  (create: typeof createRecoveryRedis): typeof createRecoveryRedis =>
+  (...args) => {
+    const redis = create(...args)
+    return {
+      ...redis,
+      addLost: (jobs) => redis.addLost([...jobs].reverse()),
+      putFirst: async () => undefined,
+    }
+  }
