@@ -13,6 +13,7 @@ import { growths } from './growth.ts'
 import { measureHolds } from './holds.ts'
 import { measureKeys } from './keys.ts'
 import { measureLostRedis } from './lost-redis.ts'
+import { setAppendfsync } from './measure/appendfsync.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { measureOneKey } from './one-key.ts'
@@ -26,7 +27,7 @@ import { type Result, runWorkload } from './rounds.ts'
 import { measureStreams } from './streams.ts'
 import { runSuite } from './suite.ts'
 import { measureWebhooks } from './webhooks.ts'
-import { comparedNames, comparedWorkload } from './workloads.ts'
+import { appendfsyncWorkload, comparedNames, comparedWorkload } from './workloads.ts'
 
 /** This workload measures BullMQ without any of the systems. */
 const BULLMQ_ALONE = 'bullmq-alone'
@@ -92,7 +93,10 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
   try {
-    say(`${servers.chosen}; ${cores}`)
+    const { appendfsync } = options
+    if (appendfsync !== 'both') await setAppendfsync(servers.redis, appendfsync)
+    else if (!servers.redis.ours) throw new Error('--appendfsync both needs a Redis of its own')
+    say(`${servers.chosen}; ${cores}${servers.redis.ours ? `; appendfsync ${appendfsync}` : ''}`)
     if (options.baseline !== undefined) {
       const { baseline, ...others } = options
       await compareWithBaseline(baseline, { ...others, servers, say })
@@ -123,6 +127,8 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
 
 async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
   const name = options.workload as string
+  if (options.appendfsync === 'both' && !comparedNames.includes(name))
+    throw new Error(`--appendfsync both takes one of the workloads ${comparedNames.join(', ')}`)
   if (name === BULLMQ_ALONE) return benchBullmqAlone(servers, options)
   const ofOne = OF_ONE_DEPLOYMENT[name]
   if (ofOne !== undefined) {
@@ -152,7 +158,8 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
     settings.productEnv = { ...settings.productEnv, ...profiledEnv }
   }
   const growth = growths[name]
-  const workload = growth?.workload(settings) ?? comparedWorkload(name, settings)
+  const compared = options.appendfsync === 'both' ? appendfsyncWorkload : comparedWorkload
+  const workload = growth?.workload(settings) ?? compared(name, settings)
   say(`${workload.title}:`)
   const result = await runWorkload(workload, {
     servers,

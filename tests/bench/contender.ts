@@ -1,4 +1,5 @@
 import type { Load, ReadCall } from './driver/plan.ts'
+import type { Appendfsync } from './measure/appendfsync.ts'
 import type { BenchSystem, DeployOptions } from './systems/system.ts'
 
 /** One side of a comparison: a system, how it is started, and its load. */
@@ -8,6 +9,8 @@ export interface Contender {
   system: BenchSystem
   deploy: Omit<DeployOptions, 'servers'>
   task: Task
+  /** The setting of Redis for this contender. If absent, all contenders have the same. */
+  appendfsync?: Appendfsync
 }
 
 export interface Task {
@@ -35,6 +38,8 @@ export interface Workload {
   name: string
   title: string
   contenders: Contender[]
+  /** Label of the contender that is compared with the others, if it is not `product`. */
+  subject?: string
   /** Time of a commit, made with `commit_delay`. If absent, the disk decides. */
   commitMs?: number
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { APPENDFSYNC, type Appendfsync } from './measure/appendfsync.ts'
 import type { SystemName } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
@@ -14,6 +15,8 @@ export interface BenchOptions {
   redisStats: boolean
   /** File for all figures as JSON. */
   out?: string
+  /** The setting of Redis; `both` compares the two on one workload. */
+  appendfsync: Appendfsync | 'both'
   /** A commit. The product built from it is measured in each round, too. */
   baseline?: string
   settings: WorkloadSettings
@@ -34,6 +37,8 @@ export const usage = `npm run bench -- [options]
                        and prints the median ratio of each figure with its 90 % interval; without
                        --workload it measures hot 64, hot 256, mixed, hundred 64 and quiet
   --lines N            SHARED_LINES of the product
+  --appendfsync WHEN   when Redis flushes its append-only file: always (default), everysec, or
+                       both, which compares the two on one workload
   --commit-ms N        delays commits until one takes about N ms
   --rate N|half        open loop with N requests per second, or with half of each system's capacity
   --duration-ms N      length of the measured window
@@ -59,6 +64,7 @@ export function readOptions(args: string[]): BenchOptions {
       only: { type: 'string' },
       baseline: { type: 'string' },
       lines: { type: 'string' },
+      appendfsync: { type: 'string', default: 'always' },
       'commit-ms': { type: 'string' },
       rate: { type: 'string' },
       'duration-ms': { type: 'string' },
@@ -82,6 +88,11 @@ export function readOptions(args: string[]): BenchOptions {
   const unknown = only?.find((name) => !systemNames.includes(name))
   if (unknown !== undefined)
     throw new Error(`--only takes ${systemNames.join(', ')}, not "${unknown}"`)
+  const appendfsync = [...APPENDFSYNC, 'both' as const].find((when) => when === values.appendfsync)
+  if (appendfsync === undefined)
+    throw new Error(`--appendfsync takes always, everysec or both, not "${values.appendfsync}"`)
+  if (appendfsync === 'both' && values.workload === undefined)
+    throw new Error('--appendfsync both needs --workload')
   const settings: WorkloadSettings = defined({
     connections: number('connections', values.connections, 1),
     commitMs: number('commit-ms', values['commit-ms'], 0),
@@ -97,12 +108,15 @@ export function readOptions(args: string[]): BenchOptions {
   const { baseline } = values
   const rounds =
     number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
+  if (baseline !== undefined && appendfsync === 'both')
+    throw new Error('--baseline compares with one --appendfsync')
   if (baseline !== undefined && rounds < MIN_BASELINE_ROUNDS)
     throw new Error(`--baseline needs at least ${MIN_BASELINE_ROUNDS} rounds`)
   return defined({
     workload: values.workload,
     rounds,
     baseline,
+    appendfsync,
     json: values.json ?? false,
     cpuProf: values['cpu-prof'] ?? false,
     redisStats: values['redis-stats'] ?? false,

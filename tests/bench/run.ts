@@ -13,6 +13,7 @@ import {
   type Traffic,
 } from './driver/plan.ts'
 import { fillCatalog, fillEvent } from './fill.ts'
+import { setAppendfsync } from './measure/appendfsync.ts'
 import { createMeter, type Meter, type Usage } from './measure/meter.ts'
 import { createProfiler, type Profiler } from './measure/profiler.ts'
 import type { Deployment } from './systems/system.ts'
@@ -41,7 +42,8 @@ export interface RunOptions {
 /** Deploys a contender on an empty database, drives it, checks the database, and removes it. */
 export async function runOnce(contender: Contender, options: RunOptions): Promise<Run> {
   const { servers, knownRate, profileFolder } = options
-  const { system, deploy, task } = contender
+  const { system, deploy, task, appendfsync } = contender
+  if (appendfsync !== undefined) await setAppendfsync(servers.redis, appendfsync)
   const deployment = await system.deploy({ servers, ...deploy })
   const client = new pg.Client({ connectionString: deployment.databaseUrl })
   // A failed query rejects its own promise. Without a listener, a connection that breaks between

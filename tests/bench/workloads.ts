@@ -1,4 +1,5 @@
 import type { Contender, Task, Workload } from './contender.ts'
+import { APPENDFSYNC } from './measure/appendfsync.ts'
 import { rowLock, singleStatement } from './systems/peers.ts'
 import { product } from './systems/product.ts'
 import type { BenchSystem, DeployOptions, SystemName } from './systems/system.ts'
@@ -113,6 +114,22 @@ export function comparedWorkload(name: string, settings: WorkloadSettings): Work
       task,
     })),
     ...(commitMs !== undefined && { commitMs }),
+  }
+}
+
+/**
+ * Measures the product on a workload with both settings of Redis.
+ *
+ * @throws Error if there is no workload of that name
+ */
+export function appendfsyncWorkload(name: string, settings: WorkloadSettings): Workload {
+  const workload = comparedWorkload(name, { ...settings, only: ['product'] })
+  return {
+    ...workload,
+    subject: 'everysec',
+    contenders: workload.contenders.flatMap((contender) =>
+      APPENDFSYNC.map((appendfsync) => ({ ...contender, label: appendfsync, appendfsync })),
+    ),
   }
 }
 

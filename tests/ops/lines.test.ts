@@ -5,6 +5,7 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { queryOnce } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { type OpsRun, runOps } from './run-ops.ts'
 
@@ -349,5 +350,108 @@ describe('the operators’ tool on lines that were damaged while no worker ran',
     expect((await ops('reconcile', '--apply', '--settle', '3')).data.ok).toBe(true)
     const run = await ops('drain', '--timeout', '20')
     expect(run).toMatchObject({ exitCode: 0, data: { ok: true, left: [] } })
+  })
+})
+
+describe('the operators’ tool on accepted commands that Redis has lost', SLOW, () => {
+  let line: Line
+  let jobId: string
+  let statusUrl: string
+  const RECOVERY_LOCK = `hashtextextended('ticket-line recovery ' || current_schema(), 0)`
+
+  beforeAll(async () => {
+    await start()
+    await Promise.all(system.workers.splice(0).map((worker) => worker.stop()))
+    line = await newLine()
+    statusUrl = (await book(line, 'ada', 'respond-async')).body.statusUrl
+    jobId = await queuedJobId(line)
+    await lose()
+  }, 120_000)
+  afterAll(stop)
+
+  /** Removes the job from Redis, as if it had been accepted some time ago. */
+  async function lose(): Promise<void> {
+    await redis.del(`${line.base}wait`, `${line.base}${jobId}`)
+    await queryOnce(
+      system.databaseUrl,
+      `UPDATE accepted_jobs SET accepted_at = accepted_at - interval '1 minute'`,
+    )
+  }
+
+  it('finds them with reconcile and with verify', async () => {
+    const reconciled = await ops('reconcile', '--settle', '0.2')
+    expect(reconciled.exitCode).toBe(1)
+    expect(reconciled.data.findings).toContainEqual({
+      kind: 'accepted_lost',
+      lineName: line.lineName,
+      jobId,
+      acceptedNo: expect.any(Number),
+      detail: 'clients were told that its 1 command will be decided, and Redis has lost the job',
+      mendable: true,
+    })
+
+    const verified = await ops('verify')
+    expect(verified.exitCode).toBe(1)
+    const broken = verified.data.checks.filter((check: { broken: number }) => check.broken > 0)
+    expect(broken).toMatchObject([{ name: 'accepted_kept', broken: 1 }])
+    expect(broken[0].examples[0].detail).toBe(`${jobId} is neither decided nor in its line`)
+  })
+
+  it('shows their clients that they are queued', async () => {
+    const token = await system.token('ada')
+    const { status, body } = await system.api.get(statusUrl, { token })
+    expect([status, body.state, body.ahead]).toEqual([200, 'queued', 0])
+  })
+
+  it('does not end a drain before they are decided, and does not release the layout', async () => {
+    await Promise.all(system.apis.splice(0).map((api) => api.stop()))
+    const left = [{ lineName: line.lineName, commands: 1 }]
+
+    const early = await ops('drain', '--timeout', '0')
+
+    expect(early).toMatchObject({
+      exitCode: 1,
+      data: { ok: false, apiProcesses: 0, layoutReleased: false, left },
+    })
+    await system.addApi()
+  })
+
+  it('adds them again with reconcile --apply', async () => {
+    const { data } = await ops('reconcile', '--apply', '--settle', '0.2')
+    const lost = data.findings.find(({ kind }: { kind: string }) => kind === 'accepted_lost')
+    expect(lost).toMatchObject({ mended: true, done: 'it was added again at the end of its line' })
+    expect(await queuedJobId(line)).toBe(jobId)
+    expect(await redis.hget(`${line.base}depth`, String(line.eventId))).toBe('1')
+    expect((await ops('verify')).exitCode).toBe(0)
+  })
+
+  it('ends a drain once a worker has added and decided them', async () => {
+    await lose()
+    const draining = ops('drain', '--timeout', '60')
+    await system.addWorker()
+
+    expect(await draining).toMatchObject({ exitCode: 0, data: { ok: true, left: [] } })
+    const { body } = await system.api.get(statusUrl, { token: await system.token('ada') })
+    expect(body).toMatchObject({ state: 'done', outcome: 'booked' })
+  })
+
+  it('says with status that clients get 503 while nobody can add them again', async () => {
+    const recovering = new pg.Client({ connectionString: system.databaseUrl })
+    await recovering.connect()
+    await recovering.query(`SELECT pg_advisory_lock(${RECOVERY_LOCK})`)
+    await redis.del(`${system.keyPrefix}{s0}:ready`)
+    const isRefused = async () => (await book(line, 'bob')).status === 503
+    expect(await until(isRefused, { timeoutMs: 10_000 })).toBe(true)
+
+    const status = await ops('status')
+
+    expect(status.exitCode).toBe(1)
+    expect(status.data.attention).toEqual([
+      'Redis may have lost accepted commands, and clients get 503 until a process has added them again',
+    ])
+    await recovering.end()
+    const isServed = async () => (await book(line, 'cem')).status === 200
+    expect(await until(isServed, { timeoutMs: 10_000 })).toBe(true)
+    expect((await ops('status')).exitCode).toBe(0)
   })
 })

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { createEmptyDatabase } from '../stack/databases.ts'
+import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
@@ -193,6 +193,95 @@ describe('a PostgreSQL that was restored from an older copy', SLOW, () => {
         availableTickets: 0,
         waitingListCount: 4,
       })
+    } finally {
+      await stopServices()
+      await backup.drop()
+    }
+  })
+
+  it('decides again in order what it has as accepted, after ops new-epoch', async () => {
+    await start()
+    await stopWorkers()
+    const queued = new Map<string, string>()
+    for (let i = 0; i < 8; i++)
+      queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+    await stopServices()
+    const backup = await createEmptyDatabase(
+      system.databaseUrl,
+      new URL(system.databaseUrl).pathname.slice(1),
+    )
+    try {
+      await system.addApi()
+      await system.addWorker()
+      for (const [userId, location] of queued)
+        expect(await outcomeOf(location, userId)).toMatch(/^(booked|waiting)$/)
+      await stopServices()
+
+      const env = { DATABASE_URL: backup.url }
+      const started = await runOps(['new-epoch', '--json'], { ...system.env, ...env })
+      expect(started.exitCode).toBe(0)
+      await system.addApi(env)
+      const late = await book('late', { prefer: 'respond-async' })
+      for (const [userId, location] of queued)
+        expect(
+          (await system.api.get(location, { token: await system.token(userId) })).body,
+        ).toEqual(expect.objectContaining({ state: 'queued' }))
+      await system.addWorker(env)
+      await expectDrained({ ...system.env, ...env })
+
+      const outcomes = []
+      for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
+      expect(outcomes).toEqual([
+        ...Array.from({ length: TICKETS }, () => 'booked'),
+        ...['waiting', 'waiting', 'waiting'],
+      ])
+      const { body } = await system.api.get(late, {
+        token: await system.token('late'),
+        headers: { prefer: 'return=representation' },
+      })
+      expect(body.body).toMatchObject({ outcome: 'waiting', position: 4 })
+    } finally {
+      await stopServices()
+      await backup.drop()
+    }
+  })
+
+  it('shows with reconcile what it has as accepted and Redis has as completed', async () => {
+    await start()
+    await stopWorkers()
+    const location = await book('ada', { prefer: 'respond-async' })
+    await stopServices()
+    const backup = await createEmptyDatabase(
+      system.databaseUrl,
+      new URL(system.databaseUrl).pathname.slice(1),
+    )
+    try {
+      await system.addApi()
+      await system.addWorker()
+      expect(await outcomeOf(location, 'ada')).toBe('booked')
+      await stopServices()
+
+      const env = { DATABASE_URL: backup.url }
+      await system.addApi(env)
+      await system.addWorker(env)
+      await queryOnce(
+        backup.url,
+        `UPDATE accepted_jobs SET accepted_at = accepted_at - interval '1 minute'`,
+      )
+      const { data } = await runOps(['reconcile', '--apply', '--settle', '0.2', '--json'], {
+        ...system.env,
+        ...env,
+      })
+      expect(data.findings).toMatchObject([
+        {
+          kind: 'accepted_lost',
+          detail:
+            'clients were told that its 1 command will be decided, and Redis has the job as completed',
+          done: 'it was added again at the end of its line',
+        },
+      ])
+      expect(await outcomeOf(location, 'ada')).toBe('booked')
+      await expectDrained({ ...system.env, ...env })
     } finally {
       await stopServices()
       await backup.drop()

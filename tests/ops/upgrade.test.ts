@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createClient } from '../stack/client.ts'
@@ -8,7 +9,7 @@ import { buildCommit } from '../stack/commit-build.ts'
 import { queryOnce } from '../stack/databases.ts'
 import { type Build, type ServiceProcess, startApi, startWorker } from '../stack/processes.ts'
 import { type System, startSystem } from '../stack/system.ts'
-import { previousCommit } from './previous-release.ts'
+import { commitWithoutRecords, previousCommit } from './previous-release.ts'
 import { runOps } from './run-ops.ts'
 
 const from = await previousCommit()
@@ -153,6 +154,91 @@ describe.skipIf(from === undefined)(
         ...['1 event.created', '2 booking.confirmed', '3 event.sold_out'],
       ])
       expect(await logOf(system, 2)).toEqual([])
+      expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
+    })
+  },
+)
+
+const withoutRecords = await commitWithoutRecords()
+
+/**
+ * What a Redis that is lost means while processes of both releases run. Nothing is lost if the API
+ * of this release has accepted it. Nothing is decided too early once the last previous worker has
+ * stopped.
+ */
+describe.skipIf(withoutRecords === undefined)(
+  'a Redis that is lost during an upgrade from a release that does not record accepted commands',
+  { timeout: 120_000 },
+  () => {
+    let folder: string
+    let previous: Build
+    let system: System
+    let redis: Redis
+    beforeAll(async () => {
+      folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-without-records-'))
+      previous = await buildCommit(withoutRecords as string, folder, ['api', 'booking-worker'])
+      system = await startSystem({ apis: 0, workers: 0 })
+      redis = new Redis(system.redisUrl)
+    }, 300_000)
+    afterAll(async () => {
+      redis?.disconnect()
+      await system?.stop()
+      rmSync(folder, { recursive: true, force: true })
+    })
+
+    async function startPrevious(start: typeof startApi): Promise<ServiceProcess> {
+      const service = await start(system.env, previous)
+      onTestFinished(() => service.stop())
+      return service
+    }
+
+    /** Books without waiting. @returns the path of the job */
+    async function accept(api: ServiceProcess, userId: string): Promise<string> {
+      const headers = { prefer: 'respond-async' }
+      const options = { token: await system.token(userId), headers }
+      const answer = await createClient(api.url).post('/book', { eventId: 1 }, options)
+      expect(answer.status).toBe(202)
+      return answer.body.statusUrl
+    }
+
+    async function jobOf(statusUrl: string, userId: string, waitS = 0) {
+      const headers = { prefer: `wait=${waitS}` }
+      const { body } = await system.api.get(statusUrl, {
+        token: await system.token(userId),
+        headers,
+      })
+      return body
+    }
+
+    async function loseRedis(): Promise<void> {
+      await redis.del(await redis.keys(`${system.keyPrefix}*`))
+    }
+
+    it('loses what the previous API has accepted, and nothing that the new one has', async () => {
+      const previousApi = await startPrevious(startApi)
+      const api = await system.addApi()
+      const staff = { token: await system.token('olga', 'organizer') }
+      await system.api.post('/initialize', { eventId: 1, totalTickets: 2 }, staff)
+      const unrecorded = await accept(previousApi, 'ann')
+      const recorded = [await accept(api, 'bob'), await accept(api, 'cem')]
+
+      await loseRedis()
+      // It does not know that accepted jobs are added again, and decides them like any other.
+      const previousWorker = await startPrevious(startWorker)
+
+      for (const [index, userId] of ['bob', 'cem'].entries())
+        expect(await jobOf(recorded[index] as string, userId, 20)).toMatchObject({
+          outcome: 'booked',
+        })
+      expect(await jobOf(unrecorded, 'ann')).toMatchObject({ code: 'job_not_found' })
+
+      await previousWorker.stop()
+      await previousApi.stop()
+      const last = await accept(api, 'dan')
+      await loseRedis()
+      await system.addWorker()
+      expect(await jobOf(last, 'dan', 20)).toMatchObject({ outcome: 'waiting' })
+      expect((await runOps(['drain', '--timeout', '20', '--json'], system.env)).data.ok).toBe(true)
       expect((await runOps(['verify', '--json'], system.env)).data.ok).toBe(true)
     })
   },

@@ -689,6 +689,24 @@ describe('ops verify', () => {
     expect(await broken(restarted)).toEqual(['changes_numbered'])
   })
 
+  it('finds accepted commands in lines that no process serves', async () => {
+    await queryOnce(
+      system.databaseUrl,
+      `INSERT INTO accepted_jobs (job_id, line_name, payload) VALUES ('line-7.x.1', 'line-7', '{}')`,
+    )
+    const { exitCode, data } = await runOps(['verify', '--json'], system.env)
+    await queryOnce(system.databaseUrl, 'DELETE FROM accepted_jobs')
+
+    const broken = data.checks.filter((check: { broken: number }) => check.broken > 0)
+    expect(exitCode).toBe(1)
+    expect(broken).toMatchObject([
+      {
+        name: 'lines_known',
+        examples: [{ detail: 'jobs of line-7 are accepted, and no process serves it' }],
+      },
+    ])
+  })
+
   it('ends with exit code 1 if an event does not exist', async () => {
     const env = { DATABASE_URL: system.databaseUrl }
     const unknown = await runOps(['verify', '--event', '404'], env)

@@ -1,6 +1,10 @@
 import type { CheckResult } from '@ticket-line/db'
 import { createRedisOwnership, layoutDifference } from '@ticket-line/line'
-import { findLostAccepted, findUnknownLines } from '@ticket-line/line/inspect'
+import {
+  findLostAccepted,
+  findUnknownAcceptedLines,
+  findUnknownLines,
+} from '@ticket-line/line/inspect'
 import type { Context } from './context.js'
 
 /**
@@ -49,14 +53,18 @@ export async function checkInstallation(
   })
   await check(
     'accepted_kept',
-    'each accepted command is decided, or its job is in Redis',
+    'each accepted command is decided, or its job is in its line',
     async () => {
       const lost = await findLostAccepted(redis, context.pool(), record)
-      return lost.map(({ jobId }) => `${jobId} is neither decided nor in Redis`)
+      return lost.map(({ jobId }) => `${jobId} is neither decided nor in its line`)
     },
   )
-  await check('lines_known', 'no command is in a line outside of the layout', () =>
-    findUnknownLines(redis, record),
-  )
+  await check('lines_known', 'no command is in a line outside of the layout', async () => {
+    const accepted = await findUnknownAcceptedLines(context.pool(), record)
+    return [
+      ...(await findUnknownLines(redis, record)),
+      ...accepted.map((lineName) => `jobs of ${lineName} are accepted, and no process serves it`),
+    ]
+  })
   return results
 }

@@ -41,12 +41,13 @@ export function describeRun(
   )
 }
 
-/** The medians of all contenders, and the product's ratios to the others. */
+/** The medians of all contenders, and the ratios of the product to the others. */
 export function describeResult({ contenders, commitMs, workload }: Result): string {
   const lines = [`${workload.title}; a commit takes ${short(commitMs)} ms`]
   for (const { contender, figures } of contenders)
     lines.push(`  ${contender.label.padEnd(18)} ${figuresLine(figures)}`)
-  const product = contenders.find(({ contender }) => contender.label === 'product')?.figures
+  const subject = workload.subject ?? 'product'
+  const product = contenders.find(({ contender }) => contender.label === subject)?.figures
   for (const { contender, figures } of contenders) {
     if (product === undefined || figures === product) continue
     lines.push(

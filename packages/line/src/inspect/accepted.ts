@@ -1,9 +1,21 @@
 import { createAcceptedJobStore, type Pool, type UndecidedPage } from '@ticket-line/db'
 import type { LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
-import { jobKey, lineBase } from '../keys.js'
+import { isLineName, jobKey, lineBase, readyKey, shardPrefixes } from '../keys.js'
+import { isOf } from '../recovery/recovery.js'
+import { createRecoveryRedis } from '../recovery/recovery-redis.js'
+import { createLineRegistry } from '../registry.js'
 
 type UndecidedJob = UndecidedPage['jobs'][number]
+
+/** An accepted job that is not decided, and that no worker will fetch. */
+export interface LostJob extends UndecidedJob {
+  /**
+   * True if Redis has it as completed, although PostgreSQL has no outcome of all its commands:
+   * PostgreSQL was restored from a time before the decision.
+   */
+  isCompleted: boolean
+}
 
 /** Jobs that are read at a time. */
 const JOBS_PER_PAGE = 500
@@ -11,28 +23,90 @@ const JOBS_PER_PAGE = 500
 const ON_ITS_WAY_MS = 5000
 
 /** Reads all jobs that clients were told are accepted and that are not decided, page by page. */
-export async function* undecidedJobs(pool: Pool, minAgeMs = 0): AsyncGenerator<UndecidedJob[]> {
+export async function* undecidedJobs(pool: Pool): AsyncGenerator<UndecidedJob[]> {
   const store = createAcceptedJobStore(pool)
   let after: number | undefined = 0
   while (after !== undefined) {
-    const page: UndecidedPage = await store.readUndecided(after, JOBS_PER_PAGE, minAgeMs)
+    const page: UndecidedPage = await store.readUndecided(after, JOBS_PER_PAGE)
     yield page.jobs
     after = page.next
   }
 }
 
-/** Finds accepted jobs that are neither decided nor in Redis. Workers add them again soon. */
+/**
+ * Finds accepted jobs that are neither decided nor in their lines. Workers add those that Redis does
+ * not have again.
+ *
+ * @param only looks for the job with this number alone
+ */
 export async function findLostAccepted(
   redis: Redis,
   pool: Pool,
   layout: LineLayout,
-): Promise<UndecidedJob[]> {
-  const lost: UndecidedJob[] = []
-  for await (const jobs of undecidedJobs(pool, ON_ITS_WAY_MS)) {
-    const exist = await Promise.all(
-      jobs.map(({ lineName, jobId }) => redis.exists(jobKey(lineBase(lineName, layout), jobId))),
-    )
-    lost.push(...jobs.filter((_, index) => exist[index] === 0))
+  only?: number,
+): Promise<LostJob[]> {
+  const store = createAcceptedJobStore(pool)
+  const limit = only === undefined ? JOBS_PER_PAGE : 1
+  const lost: LostJob[] = []
+  let after: number | undefined = only === undefined ? 0 : only - 1
+  while (after !== undefined) {
+    const page: UndecidedPage = await store.readUndecided(after, limit, ON_ITS_WAY_MS)
+    const missing = await findMissing(redis, page.jobs, layout)
+    if (missing.length > 0) {
+      // Workers may have decided some of them since the page was read.
+      const { jobs } = await store.readUndecided(after, limit, ON_ITS_WAY_MS)
+      const undecided = new Set(jobs.map(({ jobId }) => jobId))
+      lost.push(...missing.filter(({ jobId }) => undecided.has(jobId)))
+    }
+    after = only === undefined ? page.next : undefined
   }
   return lost
+}
+
+/** Finds the jobs that Redis does not have, or has as completed. */
+async function findMissing(
+  redis: Redis,
+  jobs: UndecidedJob[],
+  layout: LineLayout,
+): Promise<LostJob[]> {
+  const states = await Promise.all(
+    jobs.map(({ lineName, jobId }) =>
+      redis.hmget(
+        jobKey(lineBase(lineName, layout), jobId),
+        ...['data', 'finishedOn', 'failedReason'],
+      ),
+    ),
+  )
+  return jobs.flatMap((job, index) => {
+    const [data, finishedOn, failedReason] = states[index] ?? []
+    const isCompleted = Boolean(finishedOn) && !failedReason
+    return data && !isCompleted ? [] : [{ ...job, isCompleted }]
+  })
+}
+
+/** Finds the lines of records that no process of this layout serves. */
+export async function findUnknownAcceptedLines(pool: Pool, layout: LineLayout): Promise<string[]> {
+  const lineNames = await createAcceptedJobStore(pool).linesWithJobsBefore(Number.POSITIVE_INFINITY)
+  return lineNames.filter((lineName) => !isLineName(lineName, layout))
+}
+
+/**
+ * Returns false if Redis may lack accepted jobs. Until a process has added them again, clients get
+ * 503, and no worker decides anything.
+ */
+export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<boolean> {
+  const { runId, generation } = await createRecoveryRedis(redis, layout).readGeneration()
+  return isOf(runId, generation)
+}
+
+/**
+ * Prepares Redis for a PostgreSQL from an earlier time: what was decided since then may be accepted
+ * and undecided again. Removes all finished jobs, and makes the processes add again what is missing,
+ * in order of acceptance.
+ */
+export async function requireRecovery(redis: Redis, layout: LineLayout): Promise<void> {
+  const registry = createLineRegistry(redis, layout)
+  await registry.registerByKeys()
+  await registry.removeFinished()
+  await Promise.all(shardPrefixes(layout).map((prefix) => redis.del(readyKey(prefix))))
 }

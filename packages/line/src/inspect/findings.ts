@@ -34,7 +34,7 @@ export const FINDINGS = {
    * Redis has the data of a job, but no list contains the job, so no worker would ever serve it.
    */
   lost_from_lists: { repairable: true },
-  /** Clients were told that a job is accepted, but it is neither decided nor in Redis. */
+  /** Clients were told that a job is accepted, but it is neither decided nor in its line. */
   accepted_lost: { repairable: true },
   /** A line without jobs has a depth, so its events reach their depth limit too early. */
   stale_count: { repairable: true },
@@ -58,6 +58,8 @@ export interface Finding {
   kind: FindingKind
   lineName: string
   jobId?: string
+  /** The number of a lost job in the order of acceptance. */
+  acceptedNo?: number
   detail: string
 }
 
@@ -100,10 +102,12 @@ export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
     const jobIds = (jobsOfLine.get(lineName) ?? []).map((job) => job.jobId)
     findings.push(...(await findUnlisted(deps, line, jobIds)))
   }
-  for (const { lineName, jobId } of await findLostAccepted(redis, deps.pool, layout)) {
-    const commands = plural(commandCountOf(jobId), 'accepted command')
-    const detail = `its ${commands} are undecided, and Redis has lost it`
-    findings.push({ kind: 'accepted_lost', lineName, jobId, detail })
+  for (const job of await findLostAccepted(redis, deps.pool, layout)) {
+    const { lineName, jobId, acceptedNo } = job
+    const commands = plural(commandCountOf(jobId), 'command')
+    const lost = job.isCompleted ? 'has the job as completed' : 'has lost the job'
+    const detail = `clients were told that its ${commands} will be decided, and Redis ${lost}`
+    findings.push({ kind: 'accepted_lost', lineName, jobId, acceptedNo, detail })
   }
   if (isWorkQueued && processes?.workers === 0) {
     const detail = 'jobs are queued, and no worker process is connected'

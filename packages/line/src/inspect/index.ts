@@ -1,5 +1,12 @@
 /** What `ops` reads and repairs in lines. */
-export { findLostAccepted, undecidedJobs } from './accepted.js'
+export {
+  findLostAccepted,
+  findUnknownAcceptedLines,
+  hasAllAccepted,
+  type LostJob,
+  requireRecovery,
+  undecidedJobs,
+} from './accepted.js'
 export {
   FINDINGS,
   type Finding,

@@ -31,7 +31,7 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
     case 'lost_from_lists':
       return addUnlisted(deps, lineName, jobId as string)
     case 'accepted_lost':
-      return addLost(deps, jobId as string)
+      return addLost(deps, finding.acceptedNo as number)
     case 'paused':
     case 'newer_job':
     case 'unreadable_job':
@@ -42,13 +42,13 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
 }
 
 /** Adds a job that Redis has lost at the end of its line. */
-async function addLost(
-  { redis, pool, layout, ...deps }: InspectDeps,
-  jobId: string,
-): Promise<string | undefined> {
-  const lost = (await findLostAccepted(redis, pool, layout)).filter((job) => job.jobId === jobId)
-  if ((await createRecoveryRedis(redis, layout).addLost(lost)) === 0) return undefined
-  for (const { lineName } of lost) await announce({ redis, pool, layout, ...deps }, lineName)
+async function addLost(deps: InspectDeps, acceptedNo: number): Promise<string | undefined> {
+  const { redis, pool, layout, queues } = deps
+  const [lost] = await findLostAccepted(redis, pool, layout, acceptedNo)
+  if (lost === undefined) return undefined
+  if (lost.isCompleted) await queues.queueOf(lost.lineName).remove(lost.jobId)
+  if ((await createRecoveryRedis(redis, layout).addLost([lost])) === 0) return undefined
+  await announce(deps, lost.lineName)
   return 'it was added again at the end of its line'
 }
 

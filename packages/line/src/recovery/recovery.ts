@@ -72,7 +72,7 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
 }
 
 /** True if a recovery has written this generation since the server was started. */
-function isOf(runId: string, generation: string | undefined): generation is string {
+export function isOf(runId: string, generation: string | undefined): generation is string {
   return generation?.startsWith(`${runId}:`) === true
 }
 

@@ -1,3 +1,4 @@
+import { requireRecovery } from '@ticket-line/line/inspect'
 import { ConfigError } from '@ticket-line/shared'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -13,6 +14,10 @@ before its workers decide anything: they give out the numbers of lost changes ag
 that read changes then get 410 epoch_changed and have to start over. Webhooks do not repeat
 what they delivered, and go on with the changes that are decided from now on.
 
+The copy may have accepted commands that were decided after it was made. They are decided again
+before anything else: all finished jobs are removed from Redis, and the first process that
+starts adds what its lines lack.
+
 Exit code 1: no process has ever started on this database.`,
   options: {},
   run: startEpoch,
@@ -21,6 +26,8 @@ Exit code 1: no process has ever started on this database.`,
 async function startEpoch(context: Context): Promise<Report> {
   const store = context.installation()
   if (store === undefined) throw new ConfigError('DATABASE_URL is not set')
+  // Nothing is changed if Redis cannot be reached.
+  const redis = (await context.anyRedis()) && (await context.redis())
   const epochs = await store.startEpoch()
   if (epochs === undefined) {
     return {
@@ -29,6 +36,7 @@ async function startEpoch(context: Context): Promise<Report> {
       text: ['No process has ever started on this database, so nobody has read its changes.'],
     }
   }
+  if (redis !== undefined) await requireRecovery(redis, context.layout)
   return {
     exitCode: EXIT.fine,
     data: { ok: true, ...epochs },

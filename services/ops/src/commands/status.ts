@@ -6,7 +6,7 @@ import {
   readHoldsOverview,
 } from '@ticket-line/db'
 import { createLineRegistry, type LinesOverview } from '@ticket-line/line'
-import { type ConnectedProcesses, countProcesses } from '@ticket-line/line/inspect'
+import { type ConnectedProcesses, countProcesses, hasAllAccepted } from '@ticket-line/line/inspect'
 import { errorSummary, parseRedisInfo, plural, seconds, VERSION } from '@ticket-line/shared'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -38,6 +38,8 @@ interface RedisStatus {
   info: RedisInfo | undefined
   processes: ConnectedProcesses | undefined
   lines: LinesOverview
+  /** False if Redis may lack accepted commands, and processes have to add them again. */
+  hasAllAccepted: boolean
 }
 
 /** The parts of Redis's `INFO` that an operator needs first. */
@@ -108,7 +110,7 @@ async function askRedis(context: Context): Promise<RedisStatus> {
   const info = await redis.info().then(readInfo, () => undefined)
   const processes = await countProcesses(redis, context.layout)
   const lines = await createLineRegistry(redis, context.layout).overview()
-  return { info, processes, lines }
+  return { info, processes, lines, hasAllAccepted: await hasAllAccepted(redis, context.layout) }
 }
 
 function readInfo(text: string): RedisInfo {
@@ -127,8 +129,14 @@ function attentionToDatabase({ pendingMigrations }: DatabaseStatus): string[] {
   return [`the database lacks ${plural(pendingMigrations, 'migration')}`]
 }
 
-function attentionToRedis({ info, processes, lines }: RedisStatus): string[] {
+function attentionToRedis({ info, processes, lines, ...redis }: RedisStatus): string[] {
   const attention: string[] = []
+  // While no process is connected, nobody waits for this. The first one that starts does it.
+  if (!redis.hasAllAccepted && processes !== undefined && processes.apis + processes.workers > 0) {
+    attention.push(
+      'Redis may have lost accepted commands, and clients get 503 until a process has added them again',
+    )
+  }
   if (info !== undefined && info.evictionPolicy !== 'noeviction') {
     attention.push(`Redis may evict parts of lines: maxmemory-policy is ${info.evictionPolicy}`)
   }
