@@ -146,8 +146,7 @@ export function explainEnd(lines, folder) {
     return new DamagedData(
       `Redis cannot read its data: ${damage}\n` +
         `The data is in ${folder}. Repair it with redis-check-aof, restore a copy, or delete it with ` +
-        '`npm run reset -- redis`. Deleting it loses commands that were accepted and not yet decided, ' +
-        'but no bookings.',
+        '`npm run reset -- redis`. Deleting it loses nothing that was accepted or decided.',
     )
   }
   return new UserError(`Redis did not start:\n${lines.slice(-10).join('\n')}`)

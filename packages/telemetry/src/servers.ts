@@ -17,9 +17,9 @@ const ROUND_TRIP_SECONDS = [
 ]
 
 /**
- * Measures the round trip to both servers, and reports the settings of Redis that the durability of
- * commands depends on. It probes on a timer instead of when metrics are read, so that metrics can
- * be read while a server is unreachable.
+ * Measures the round trip to both servers, and reports the settings of Redis that the lines depend
+ * on, and how much it keeps over a restart. It probes on a timer instead of when metrics are read,
+ * so that metrics can be read while a server is unreachable.
  *
  * @returns a function that stops it
  */
