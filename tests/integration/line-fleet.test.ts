@@ -130,7 +130,7 @@ describe('lost replies', () => {
 })
 
 describe('a flushed Redis', () => {
-  it('adds pending commands to the line again after a flush, each of them once', {
+  it('loses nothing that was accepted, and adds pending commands again, each of them once', {
     timeout: 60_000,
   }, async () => {
     await stack.kit.createEvent(1, 5)
@@ -149,8 +149,13 @@ describe('a flushed Redis', () => {
     const outcomes = outcomesOf(await Promise.all(pending))
     expect(outcomes.filter((outcome) => outcome === 'booked').length).toBeGreaterThanOrEqual(4)
     expect(outcomes.every((outcome) => outcome === 'booked' || outcome === 'waiting')).toBe(true)
-    const commands = await stack.kit.query<{ user_id: string }>('SELECT user_id FROM commands')
-    expect(new Set(commands.map((row) => row.user_id)).size).toBe(commands.length)
+    const commands = await stack.kit.query<{ user_id: string; outcome: string }>(
+      'SELECT user_id, outcome FROM commands',
+    )
+    expect(commands.map((row) => row.user_id)).toContain('walked-away')
+    expect(new Set(commands.map((row) => row.user_id)).size).toBe(13)
+    expect(commands).toHaveLength(13)
+    expect(commands.filter(({ outcome }) => outcome === 'booked')).toHaveLength(5)
     await expectRowsAgree(stack.kit)
   })
 })

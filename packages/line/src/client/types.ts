@@ -4,7 +4,7 @@ import type { CommandRequest, Outcome, PublicCommand } from '@ticket-line/shared
 export type SubmitResult =
   /** It was decided while the client waited. */
   | { kind: 'decided'; commandId: string; outcome: Outcome }
-  /** It is stored in Redis and will be decided. */
+  /** It will be decided: its job is in Redis, and recorded in PostgreSQL. */
   | { kind: 'accepted'; commandId: string; etaSeconds: number | null }
   /** Its event has reached its depth limit, or Redis is nearly full. Nothing was stored. */
   | { kind: 'busy' }

@@ -88,7 +88,7 @@ export const cancelEventSchema = z
 /** A `jobId`, for examples. */
 const JOB_EXAMPLE = 'event-1001.0mpb3k2x17c4e90ad52b6.1.0'
 
-/** Response to a command that is stored in Redis and not decided yet. */
+/** Response to a command that is accepted and not decided yet. */
 export const acceptedSchema = z
   .strictObject({
     message: z.literal('Request accepted'),
