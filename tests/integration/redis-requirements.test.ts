@@ -84,6 +84,36 @@ it('exports no Redis metrics if INFO and CLIENT LIST are forbidden', async () =>
   expect(shown.stdout).not.toContain('0 worker processes')
 })
 
+it('notices a Redis that has lost everything, even if INFO is forbidden', async () => {
+  const system = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  const env = { REDIS_URL: await restrictedUser(system.redisUrl, '-info') }
+  await system.addApi(env)
+  const organizer = { token: await system.token('olga', 'organizer') }
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, organizer)
+  const ada = { token: await system.token('ada') }
+  const accepted = await system.api.post(
+    '/book',
+    { eventId: 1 },
+    { ...ada, headers: { prefer: 'respond-async' } },
+  )
+  expect(accepted.status).toBe(202)
+  const redis = new Redis(system.redisUrl)
+  onTestFinished(() => redis.disconnect())
+  await redis.del(await redis.keys(`${system.keyPrefix}*`))
+
+  await system.addWorker(env)
+
+  const answer = await system.api.get(accepted.body.statusUrl, {
+    ...ada,
+    headers: { prefer: 'wait=20' },
+  })
+  expect(answer.body).toMatchObject({ state: 'done', outcome: 'booked' })
+  // The run id that this user of Redis can read is not in the generation.
+  const status = await runOps(['status', '--json'], system.env)
+  expect(status.data.attention).toEqual([])
+})
+
 it('refuses a Redis that may evict keys in production, even if CONFIG is forbidden', async () => {
   const base = await createBase()
   onTestFinished(() => base.remove())

@@ -3,7 +3,7 @@ import type { LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { isLineName, jobKey, lineBase, readyKey, shardPrefixes } from '../keys.js'
 import { isOf } from '../recovery/recovery.js'
-import { createRecoveryRedis } from '../recovery/recovery-redis.js'
+import { createRecoveryRedis, HIDDEN } from '../recovery/recovery-redis.js'
 import { createLineRegistry } from '../registry.js'
 
 type UndecidedJob = UndecidedPage['jobs'][number]
@@ -96,7 +96,9 @@ export async function findUnknownAcceptedLines(pool: Pool, layout: LineLayout): 
  */
 export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<boolean> {
   const { runId, generation } = await createRecoveryRedis(redis, layout).readGeneration()
-  return isOf(runId, generation)
+  // The users of the services or of `ops` may not be allowed to read the run id.
+  const isHidden = runId === HIDDEN || isOf(HIDDEN, generation)
+  return isHidden ? generation !== undefined : isOf(runId, generation)
 }
 
 /**

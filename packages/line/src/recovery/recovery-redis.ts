@@ -115,7 +115,7 @@ async function readRunId(redis: Redis): Promise<string> {
 }
 
 /** The run id of a Redis that hides it. */
-const HIDDEN = 'hidden'
+export const HIDDEN = 'hidden'
 
 /** The number of commands of each event, by line. */
 function countByLine(jobs: readonly JobToStore[]): [string, Map<number, number>][] {
