@@ -1,6 +1,5 @@
 import type { Mutation } from '../fleet/mutation.ts'
 import {
-  bookAfterFlush,
   bookMoreThanAll,
   bookTwice,
   cancelAndDie,
@@ -156,18 +155,6 @@ export const GUARDS: Guard[] = [
       },
     ],
     proof: loseAccepted,
-  },
-  {
-    name: 'look at Redis before each decision',
-    remove: [
-      {
-        kind: 'wrap',
-        package: 'packages/line',
-        function: 'createLine',
-        wrapper: 'withoutGate',
-      },
-    ],
-    proof: bookAfterFlush,
   },
   {
     name: 'idle-in-transaction timeout',

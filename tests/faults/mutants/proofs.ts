@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { queryOnce } from '../../stack/databases.ts'
@@ -11,7 +10,6 @@ import type { PlannedFault } from '../injection/plan.ts'
 import { loseRedis } from '../injection/redis-losses.ts'
 import { commandOf, STAFF, sendCommand } from '../load/send-command.ts'
 import { runRig } from '../rig.ts'
-import { lockRow } from '../scenarios/flood.ts'
 import { freezeInTransaction } from '../scenarios/frozen-transaction.ts'
 import { openTestbed, type Testbed } from '../testbed.ts'
 
@@ -22,8 +20,6 @@ const SEED = 11
 const RIG_SECONDS = 15
 /** How long a command may take to reach PostgreSQL on a busy machine, ms. */
 const SOON_MS = 15_000
-/** How long a worker takes to fetch a job, ms. */
-const FETCHED_WITHIN_MS = 1000
 
 const textsOf = (findings: Finding[]): string[] =>
   findings.map(({ promise, text }) => `${promise}: ${text}`)
@@ -188,31 +184,6 @@ export const loseAccepted: Proof = async (mutations) =>
       for (const worker of fleet.workers) worker.redisLink.restore()
     }),
   )
-
-/**
- * Users book and get 202, while a lock on the event holds the worker that has the first of them.
- * Redis is flushed, and another user books at once. The line has only that booking until the
- * recovery has put the others back.
- */
-export const bookAfterFlush: Proof = async (mutations) => {
-  const play = async (testbed: Testbed): Promise<void> => {
-    const { fleet, endpoints } = testbed
-    const book = (userId: string) =>
-      sendCommand(testbed, endpoints[0], commandOf('book', 1, userId), { prefer: 'respond-async' })
-    await testbed.createEvent(1, 3)
-    const unlock = await lockRow(fleet.postgres.url, 1)
-    try {
-      for (const userId of ['ann', 'bob', 'cid', 'dan', 'eve']) await book(userId)
-      await loseRedis(fleet, 'flush', 0)
-      await book('fay')
-      await sleep(FETCHED_WITHIN_MS)
-    } finally {
-      await unlock()
-    }
-  }
-  // A transaction that timed out would start again.
-  return textsOf(await onTestbed(mutations, play, { WORKER_PG_STATEMENT_TIMEOUT_MS: '60000' }))
-}
 
 /** The random clients of the rig, while a reply to COMMIT is lost every 150 ms. */
 export const loseCommitReplies: Proof = async (mutations) => {

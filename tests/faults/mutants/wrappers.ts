@@ -154,14 +154,6 @@ function killIfPoisoned({ userId }: { userId: string }): void {
   if (userId.startsWith('poison')) process.kill(process.pid, 'SIGKILL')
 }
 
-/** A worker does not look whether Redis has lost data since it last checked that. */
-export const withoutGate =
-  (original: typeof createLine): typeof createLine =>
-  (deps, ...rest) => {
-    const readGeneration = async () => deps.readiness.generation() ?? null
-    return original({ ...deps, readGeneration }, ...rest)
-  }
-
 /** How long `withLateRecord` takes to record a job, ms. */
 const RECORDED_LATE_MS = 5000
 

@@ -88,7 +88,7 @@ export const flood: Scenario = {
  * Locks the row of an event, so that no command of it can be decided.
  * @returns a function that unlocks it
  */
-export async function lockRow(databaseUrl: string, eventId: number): Promise<() => Promise<void>> {
+async function lockRow(databaseUrl: string, eventId: number): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
   await client.query('BEGIN')
