@@ -42,9 +42,10 @@
  * - `unrecordable`: PostgreSQL did not confirm the record. The clients that wait for acceptance get
  *   "unknown", because the job may be decided all the same. The next one starts another attempt.
  *
- * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded. It
- * gets "unavailable" only if the command will never take effect. The process forgets a job when all
- * its commands are answered, so the number of waiting clients limits the number of jobs in memory.
+ * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded or
+ * decided. It gets "unavailable" only if the command will never take effect. The process forgets a
+ * job when all its commands are answered, so the number of waiting clients limits the number of jobs
+ * in memory.
  *
  * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
  * is then answered as soon as its job is stored and recorded, which takes at most as long as the

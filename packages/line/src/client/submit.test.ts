@@ -257,6 +257,20 @@ describe('a client that does not wait for the decision', () => {
     expect(ann.result).toEqual({ kind: 'accepted', commandId: idOf(0, 0), etaSeconds: null })
   })
 
+  it('gets "accepted", not the decision, if the reply comes before the record', async () => {
+    const { submit, end, reply, idOf } = given({ recordAccepted: () => new Promise(() => {}) })
+    const ann = submit('ann', 0)
+    await pass(0)
+    end(0)
+    await pass(0)
+    expect(ann.result).toBeUndefined()
+
+    reply(0, [booked])
+    await pass(0)
+
+    expect(ann.result).toEqual({ kind: 'accepted', commandId: idOf(0, 0), etaSeconds: 0 })
+  })
+
   it('has the commands ahead of it stored too, whose clients go on waiting', async () => {
     const { submit, jobs, end, reply } = given()
     submit('a')
@@ -325,7 +339,7 @@ describe('a job whose add failed', () => {
 
   it('gives its clients the outcomes of decided commands, and the others "unavailable"', async () => {
     const { submit, end, idOf } = given()
-    const [ann, bob] = [submit('ann', 0), submit('bob')]
+    const [ann, bob] = [submit('ann'), submit('bob', 0)]
     await pass(0)
 
     end(0, { kind: 'decided', outcomes: new Map([[idOf(0, 0), booked]]) })

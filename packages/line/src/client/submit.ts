@@ -114,7 +114,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
         onAnswer(result) {
           pendingCommands -= 1
           timer?.cancel()
-          resolve(result)
+          resolve(waitMs > 0 ? result : acceptanceOf(result))
         },
       }
       const timer = waits ? deps.setTimer(() => onDeadline(lineName, command), waitMs) : undefined
@@ -328,6 +328,15 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       jobs: jobs.size,
     }),
   }
+}
+
+/**
+ * The result for a client that asked for no decision: a decision that comes before the record is
+ * committed only says that the command is accepted.
+ */
+function acceptanceOf(result: SubmitResult): SubmitResult {
+  if (result.kind !== 'decided') return result
+  return { kind: 'accepted', commandId: result.commandId, etaSeconds: 0 }
 }
 
 /** When the first client of a job began to wait. */

@@ -4,7 +4,7 @@ import type { CommandRequest, Outcome, PublicCommand } from '@ticket-line/shared
 export type SubmitResult =
   /** It was decided while the client waited. */
   | { kind: 'decided'; commandId: string; outcome: Outcome }
-  /** It will be decided: its job is in Redis, and recorded in PostgreSQL. */
+  /** It is decided or will be: its job is recorded in PostgreSQL. */
   | { kind: 'accepted'; commandId: string; etaSeconds: number | null }
   /** Its event has reached its depth limit, or Redis is nearly full. Nothing was stored. */
   | { kind: 'busy' }
@@ -18,7 +18,7 @@ export type SubmitResult =
 
 export interface SubmitOptions {
   /**
-   * How long to wait for the decision, ms. With 0 the command is accepted as soon as it is stored.
+   * How long to wait for the decision, ms. With 0 the result is never `decided`.
    */
   waitMs: number
   /**
