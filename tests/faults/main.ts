@@ -3,12 +3,13 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { dataDir } from '../../tools/dev-stack/files.mjs'
 import type { Finding } from './check/finding.ts'
+import { PERSISTENCES } from './fleet/redis-host.ts'
 import { type RigResult, runRig } from './rig.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import { isGood } from './scenarios/scenario.ts'
 import { describeEndings, describeLosses } from './summary.ts'
 
-const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--json]
+const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--persistence always] [--json]
 npm run faults -- --scenario NAME [--scale 1] [--seed N] [--json]
 
 The first form runs the whole system for some seconds while faults are injected at random, chosen by
@@ -17,6 +18,7 @@ then check every promise. The exit code is 1 if a promise was broken or a bound 
 
   --seconds N      default 60        --clients N  default 24
   --seed N         repeats the faults of an earlier run
+  --persistence P  what Redis keeps: always or everysec (appendfsync), or none (appendonly no)
   --scale N        1 runs as much as docs/reliability.md reports; less is quicker and proves less
   --json           print the figures as one JSON object, on the last line
 
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     clients: { type: 'string', default: '24' },
+    persistence: { type: 'string', default: 'always' },
     scenario: { type: 'string' },
     scale: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -47,10 +50,16 @@ const good = values.scenario === undefined ? await faults() : await scenario(val
 process.exit(good ? 0 : 1)
 
 async function faults(): Promise<boolean> {
+  const persistence = PERSISTENCES.find((one) => one === values.persistence)
+  if (persistence === undefined) {
+    log(USAGE)
+    throw new Error(`unknown persistence "${values.persistence}"`)
+  }
   const result = await runRig({
     seed,
     seconds: Number(values.seconds),
     clients: Number(values.clients),
+    persistence,
     log,
   })
   const { summary, findings, crashes, evidence } = result
@@ -61,7 +70,9 @@ async function faults(): Promise<boolean> {
   printFindings(findings)
   if (findings.length > 0) {
     log(`A promise was broken. The evidence is in ${keepEvidence(result)}. To repeat the faults:`)
-    log(`npm run faults -- --seed ${seed} --seconds ${summary.seconds}`)
+    log(
+      `npm run faults -- --seed ${seed} --seconds ${summary.seconds} --persistence ${persistence}`,
+    )
   }
   printSummary(summary)
   return findings.length === 0

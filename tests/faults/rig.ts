@@ -5,6 +5,7 @@ import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding, Report } from './check/finding.ts'
 import type { Mutation } from './fleet/mutation.ts'
+import type { Persistence } from './fleet/redis-host.ts'
 import type { EventSettings } from './history.ts'
 import { createArmedFaults, startInjector } from './injection/injector.ts'
 import { type Fault, type PlannedFault, planFaults } from './injection/plan.ts'
@@ -26,6 +27,8 @@ export interface RigOptions {
   /** Number of clients. */
   clients?: number
   mutations?: Mutation[]
+  /** What Redis keeps. Default: `always`. */
+  persistence?: Persistence
   /** Number of notifiers. Without any, nobody gets webhooks. */
   notifiers?: number
   /** The faults and their times. Default: chosen at random, by the seed. */
@@ -59,11 +62,13 @@ const CANCELABLE = [14]
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
   const { seed, seconds, clients = 24, mutations = [], notifiers = 2, log = () => {} } = options
+  const { persistence = 'always' } = options
   const random = createRandom(seed)
   const armedFaults = createArmedFaults()
   const testbed = await openTestbed({
     notifiers,
     mutations,
+    persistence,
     intervene: armedFaults.intervene,
     env: { RESULT_WAIT_MS: '4000' },
   })

@@ -1,6 +1,6 @@
 import { isAcknowledged } from './check/answers.ts'
 import type { Broken, Finding } from './check/finding.ts'
-import { LOSSES, type Loss } from './fleet/redis-host.ts'
+import type { Loss } from './fleet/redis-host.ts'
 import type { History } from './history.ts'
 import type { RedisLoss } from './injection/redis-losses.ts'
 
@@ -64,13 +64,14 @@ const LOSS_NAMES: Record<Loss, string> = {
   flush: 'flushed',
   'deleted-files': 'killed and its files deleted',
   'no-persistence': 'restarted without persistence',
+  killed: 'killed',
   'lagging-replica': 'replaced by a replica that lagged',
 }
 
 /** Says how often Redis lost data in each way. */
 export function describeLosses(losses: RedisLoss[]): string {
-  const counts = LOSSES.map(
-    (kind) => `${losses.filter((loss) => loss.kind === kind).length} × ${LOSS_NAMES[kind]}`,
+  const counts = [...Map.groupBy(losses, ({ kind }) => kind)].map(
+    ([kind, ofKind]) => `${ofKind.length} × ${LOSS_NAMES[kind]}`,
   )
   return `Redis lost data ${losses.length} times: ${counts.join(', ')}`
 }

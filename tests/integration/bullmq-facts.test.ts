@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { workerRedis } from '../proxy/moments.ts'
 import { startProxy, type TcpProxy } from '../proxy/tcp-proxy.ts'
+import { monitorRedis } from '../stack/redis-monitor.ts'
 import { type BullKit, createBullKit, createLatch, payload } from './bullmq-kit.ts'
-import { monitorRedis } from './redis-monitor.ts'
 
 /**
  * The facts about BullMQ and ioredis that the code depends on. Comments refer to them by number:

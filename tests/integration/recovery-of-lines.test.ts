@@ -2,6 +2,7 @@ import { createRecoveryRedis, type RecoveryRedis, readyKey, shardPrefixes } from
 import { newJobId } from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { monitorRedis } from '../stack/redis-monitor.ts'
 import {
   type BullKit,
   createBullKit,
@@ -10,7 +11,6 @@ import {
   type Process,
   payload,
 } from './bullmq-kit.ts'
-import { monitorRedis } from './redis-monitor.ts'
 
 let kit: BullKit
 let recovery: RecoveryRedis

@@ -33,8 +33,8 @@ export function checkOrderOfAcceptance(
   report: Report,
 ): void {
   const decidedAtMs = new Map(rows.commands.map((row) => [row.commandId, row.decidedAtMs]))
-  losses.forEach(({ kind, lostAtMs, recorded }, index) => {
-    if (kind === 'lagging-replica') return
+  losses.forEach(({ kind, isFull, lostAtMs, recorded }, index) => {
+    if (!isFull) return
     for (const [lineName, ofLine] of Map.groupBy(recorded, (job) => job.lineName)) {
       const places = new Map(ofLine.map(({ jobId }, place) => [jobId, place]))
       const after = (lines.get(lineName)?.commands ?? []).filter(

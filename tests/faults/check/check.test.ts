@@ -610,7 +610,7 @@ describe('check of a run in which Redis lost data', () => {
       atMs: 1000 + index,
     }))
     return findings((evidence) => {
-      evidence.losses.push({ kind, lostAtMs: 500, recorded })
+      evidence.losses.push({ kind, isFull: kind !== 'lagging-replica', lostAtMs: 500, recorded })
       falsify(evidence)
     }, sent)
   }

@@ -11,7 +11,12 @@ import type { Build, Env } from '../../stack/processes.ts'
 import type { RedisLoss } from '../injection/redis-losses.ts'
 import { type BuildCopy, copyBuild } from './build-copy.ts'
 import type { Mutation } from './mutation.ts'
-import { type RedisHost, type RedisHostOptions, startRedisHost } from './redis-host.ts'
+import {
+  type Persistence,
+  type RedisHost,
+  type RedisHostOptions,
+  startRedisHost,
+} from './redis-host.ts'
 import { createServerClocks, type ServerClocks } from './server-clocks.ts'
 import { type Intervene, openSlot, type Slot } from './slot.ts'
 
@@ -26,9 +31,11 @@ export interface FleetOptions {
   mutations?: Mutation[]
   /** Called at every moment that a proxy recognizes. */
   intervene?: Intervene
+  /** What Redis keeps. Default: `always`. */
+  persistence?: Persistence
   /**
-   * Whether Redis keeps every write in its append-only file, which the checker needs. False for
-   * runs of millions of commands: Redis then rewrites the file as in production.
+   * Whether every write to Redis is kept in a file, which the checker needs. False for runs of
+   * millions of commands.
    */
   keepJournal?: boolean
   /**
@@ -49,7 +56,8 @@ export interface Fleet {
   postgres: Server
   /** The Redis that is in use. */
   readonly redis: Server
-  /** Where the Redis servers have kept their append-only files, the one in use last. */
+  readonly persistence: Persistence
+  /** The folders of the files that have every write to Redis, in order. */
   journalFolders(): string[]
   /** Makes Redis lose data. Use the function of `redis-losses.ts`, which records it. */
   loseRedis: RedisHost['lose']
@@ -62,6 +70,8 @@ export interface Fleet {
   build: Build
   /** Absent unless `steppableServers` was set and the library could be built. */
   serverClocks?: ServerClocks
+  /** Starts another worker. Without it, a fleet may have none. */
+  addWorker(): Promise<void>
   /** Resolves when every process is ready. */
   ready(timeoutMs?: number): Promise<void>
   close(): Promise<void>
@@ -80,14 +90,14 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     for (let step = closers.pop(); step !== undefined; step = closers.pop()) await step()
   }
   try {
-    const { mutations = [] } = options
+    const { mutations = [], persistence = 'always' } = options
     const build: BuildCopy = copyBuild(mutations)
     closers.push(build.remove)
     const serverClocks = options.steppableServers ? await createServerClocks(folder) : undefined
     const slots: Slot[] = []
     const [postgres, redisHost] = await startServers(
       folder,
-      options.keepJournal ?? true,
+      { persistence, keepJournal: options.keepJournal ?? true },
       closers,
       serverClocks,
       (target) => {
@@ -144,6 +154,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       get redis() {
         return redisHost.server()
       },
+      persistence,
       journalFolders: redisHost.journalFolders,
       loseRedis: redisHost.lose,
       losses: [],
@@ -152,6 +163,12 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       env,
       build,
       ...(serverClocks !== undefined && { serverClocks }),
+      async addWorker() {
+        const worker = await open('booking-worker', workers.length)
+        closers.push(worker.close)
+        workers.push(worker)
+        slots.push(worker)
+      },
       async ready(timeoutMs = 30_000) {
         const isReady = async (slot: Slot): Promise<boolean> =>
           (await fetch(`${slot.url}/readyz`, { signal: AbortSignal.timeout(1000) })).status === 200
@@ -186,17 +203,14 @@ async function mutateDatabase(url: string, mutations: Mutation[]): Promise<void>
 
 async function startServers(
   folder: string,
-  keepJournal: boolean,
+  redisOptions: Pick<RedisHostOptions, 'persistence' | 'keepJournal'>,
   closers: (() => unknown)[],
   clocks: ServerClocks | undefined,
   onRedisMoved: RedisHostOptions['onMoved'],
 ): Promise<[Server, RedisHost]> {
-  // The checker reads from the append-only file what has entered the lines. A rewrite would remove
-  // it. With `everysec`, a Redis that is killed may lose writes that clients have seen.
-  const settings = keepJournal ? ['auto-aof-rewrite-percentage 0', 'appendfsync always'] : []
   const [postgres, redis] = await Promise.allSettled([
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),
-    startRedisHost({ folder, settings, env: clocks?.env.redis, onMoved: onRedisMoved }),
+    startRedisHost({ ...redisOptions, folder, env: clocks?.env.redis, onMoved: onRedisMoved }),
   ])
   for (const result of [postgres, redis])
     if (result.status === 'fulfilled') closers.push(() => result.value.stop())

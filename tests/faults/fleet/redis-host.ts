@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
@@ -7,6 +7,18 @@ import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { plain } from '../../proxy/moments.ts'
 import { startProxy } from '../../proxy/tcp-proxy.ts'
+import { type MonitoredJournal, startMonitoredJournal } from './monitored-journal.ts'
+
+/** What Redis keeps: `appendfsync always`, `appendfsync everysec`, or `appendonly no`. */
+export type Persistence = 'always' | 'everysec' | 'none'
+
+export const PERSISTENCES: readonly Persistence[] = ['always', 'everysec', 'none']
+
+const SETTINGS: Record<Persistence, string[]> = {
+  always: ['appendfsync always'],
+  everysec: ['appendfsync everysec'],
+  none: ['appendonly no'],
+}
 
 /**
  * How Redis loses data:
@@ -15,11 +27,16 @@ import { startProxy } from '../../proxy/tcp-proxy.ts'
  * - `deleted-files`: it is killed, its files are deleted, and it starts again.
  * - `no-persistence`: it is stopped and starts empty, as a Redis with `save ""` and `appendonly no`
  *   does. The rig keeps what Redis has written for the checker.
+ * - `killed`: it is killed and starts with what it has kept. With `appendfsync always` it loses
+ *   nothing, so this is a loss with other settings only.
  * - `lagging-replica`: it dies with writes that its replica has not received, and the replica is
- *   promoted. This is the only loss that leaves a part of the data.
+ *   promoted.
+ *
+ * The last two leave a part of the data, unless Redis keeps nothing.
  */
-export type Loss = 'flush' | 'deleted-files' | 'no-persistence' | 'lagging-replica'
+export type Loss = 'flush' | 'deleted-files' | 'no-persistence' | 'killed' | 'lagging-replica'
 
+/** The losses that random faults choose from. */
 export const LOSSES: readonly Loss[] = [
   'flush',
   'deleted-files',
@@ -31,23 +48,24 @@ export const LOSSES: readonly Loss[] = [
 export interface RedisHost {
   server(): Server
   /**
-   * The folders in which the servers have kept their append-only files, in the order in which they
-   * were used. The last one belongs to the server that is in use.
+   * The folders of the append-only files that have every write, in the order in which they were
+   * used.
    */
   journalFolders(): string[]
   /**
    * @param lagMs for `lagging-replica`: how much the replica lags
    * @returns when Redis is in use again
    */
-  lose(loss: Loss, lagMs: number): Promise<void>
+  lose(loss: Loss, lagMs?: number): Promise<void>
   stop(): Promise<void>
 }
 
 export interface RedisHostOptions {
   /** Gets a folder for each server. */
   folder: string
-  /** Lines of redis.conf. */
-  settings: string[]
+  persistence: Persistence
+  /** False if nobody reads the journal. Redis then rewrites its append-only file as in production. */
+  keepJournal: boolean
   env: Record<string, string> | undefined
   /** Called when Redis has another address, and clients must connect there. */
   onMoved: (target: { host: string; port: number }) => void
@@ -57,16 +75,36 @@ const FILES = 'appendonlydir'
 const SYNC_WITHIN_MS = 20_000
 
 export async function startRedisHost(options: RedisHostOptions): Promise<RedisHost> {
-  const { env } = options
-  const settings = [...options.settings, 'repl-diskless-sync-delay 0']
+  const { env, persistence, keepJournal } = options
+  const settings = [
+    ...SETTINGS[persistence],
+    // A rewrite would remove from the file what has entered the lines.
+    ...(keepJournal ? ['auto-aof-rewrite-percentage 0'] : []),
+    'repl-diskless-sync-delay 0',
+  ]
+  /** With other settings, the file of a Redis that is killed lacks writes that clients have seen. */
+  const isMonitored = keepJournal && persistence !== 'always'
   let servers = 1
   let folder = path.join(options.folder, 'redis')
   let server = await startRedis({ folder, settings, env })
   const { password } = new URL(server.url)
   /** Folders of files that no server uses any more. */
   const abandoned: string[] = []
+  const monitoredFolders: string[] = []
+  let monitored = await monitor()
 
-  function setFilesAside(): void {
+  async function monitor(): Promise<MonitoredJournal | undefined> {
+    if (!isMonitored) return undefined
+    const monitoredFolder = path.join(options.folder, `monitored-${monitoredFolders.length}`)
+    monitoredFolders.push(monitoredFolder)
+    return startMonitoredJournal(server.url, monitoredFolder)
+  }
+
+  function loseFiles(): void {
+    if (persistence !== 'always') {
+      rmSync(path.join(folder, FILES), { recursive: true, force: true })
+      return
+    }
     const aside = path.join(options.folder, `lost-${abandoned.length}`)
     mkdirSync(aside)
     renameSync(path.join(folder, FILES), path.join(aside, FILES))
@@ -120,26 +158,34 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
     abandoned.push(masterFolder)
     folder = next
     server = replica
+    monitored?.stop()
+    monitored = await monitor()
     options.onMoved(addressOf(replica))
   }
 
   return {
     server: () => server,
-    journalFolders: () => [...abandoned, folder],
-    async lose(loss, lagMs) {
+    journalFolders: () => (isMonitored ? monitoredFolders : [...abandoned, folder]),
+    async lose(loss, lagMs = 0) {
       switch (loss) {
         case 'flush':
           return void (await withRedis(server.url, (redis) => redis.flushall()))
         case 'deleted-files':
         case 'no-persistence':
           await (loss === 'deleted-files' ? server.kill() : server.stop())
-          setFilesAside()
+          loseFiles()
+          return server.restart()
+        case 'killed':
+          await server.kill()
           return server.restart()
         case 'lagging-replica':
           return failOver(lagMs)
       }
     },
-    stop: () => server.stop(),
+    stop() {
+      monitored?.stop()
+      return server.stop()
+    },
   }
 }
 

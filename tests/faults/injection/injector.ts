@@ -80,9 +80,9 @@ export function startInjector(
         armedFaults.arm(fault.moment, fault.intervention)
         return
       case 'kill-redis':
-        return crash('redis')
+        return killRedis()
       case 'kill-postgres':
-        return crash('postgres')
+        return killPostgres()
       case 'lose-redis':
         return lose(fault.loss, fault.lagMs)
       case 'client-kill':
@@ -130,11 +130,19 @@ export function startInjector(
     return slot.terminate()
   }
 
-  async function crash(name: ServerName): Promise<void> {
-    if (busy.has(name)) return
-    await occupy(name, async () => {
-      await fleet[name].kill()
-      await fleet[name].restart()
+  async function killRedis(): Promise<void> {
+    if (busy.has('redis')) return
+    await occupy('redis', async () => {
+      if (fleet.persistence === 'always') await fleet.loseRedis('killed')
+      else await loseRedis(fleet, 'killed')
+    })
+  }
+
+  async function killPostgres(): Promise<void> {
+    if (busy.has('postgres')) return
+    await occupy('postgres', async () => {
+      await fleet.postgres.kill()
+      await fleet.postgres.restart()
     })
   }
 
@@ -223,6 +231,7 @@ async function killClient(redisUrl: string, index: number): Promise<void> {
     const others = clients
       .split('\n')
       .filter((line) => line.startsWith('id=') && !line.startsWith(own))
+      .filter((line) => !line.includes(' cmd=monitor '))
     const id = /^id=(\d+)/.exec(others[index % others.length] ?? '')?.[1]
     if (id !== undefined) await redis.client('KILL', 'ID', id)
   })

@@ -9,6 +9,7 @@ import { frozenTransaction } from './frozen-transaction.ts'
 import { holdClocks } from './hold-clocks.ts'
 import { killedNotifier } from './killed-notifier.ts'
 import { lapses } from './lapses.ts'
+import { lostRedis } from './lost-redis.ts'
 import { million } from './million.ts'
 import { poison } from './poison.ts'
 import { pruning } from './pruning.ts'
@@ -35,6 +36,7 @@ export const SCENARIOS: Scenario[] = [
   flood,
   pruning,
   million,
+  lostRedis,
   refusedWrites,
   failover,
   sqlEnvironment,

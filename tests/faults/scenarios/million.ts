@@ -23,7 +23,7 @@ export const million: Scenario = {
     'During 1,000,000 commands, the memory of every process and of Redis grows by at most 5 % after the first 100,000.',
   async run({ scale, log }) {
     const count = Math.round(COMMANDS * scale)
-    const testbed = await openTestbed({ keepJournal: false })
+    const testbed = await openTestbed({ persistence: 'everysec', keepJournal: false })
     const redis = new Redis(testbed.fleet.redis.url)
     try {
       for (let eventId = 1; eventId <= EVENTS; eventId++) await testbed.createEvent(eventId, 60)

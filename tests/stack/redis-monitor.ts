@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline'
 
 export interface RedisMonitor {
   close(): void
+  /** Resolves when the connection has ended. */
+  ended: Promise<void>
 }
 
 /**
@@ -22,13 +24,17 @@ export function monitorRedis(
   const login = ['AUTH', username, password].filter(Boolean).join(' ')
   const requests = password ? [login, 'MONITOR'] : ['MONITOR']
   const socket = net.connect({ host: hostname, port: Number(port) })
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()))
   return new Promise((resolve, reject) => {
-    socket.once('error', reject)
+    socket.on('error', reject)
     socket.once('connect', () => socket.write(requests.map((request) => `${request}\r\n`).join('')))
     let acknowledged = 0
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket })
+    // It reports the errors of the socket, too.
+    lines.on('error', reject)
+    lines.on('line', (line) => {
       if (line === '+OK') {
-        if (++acknowledged === requests.length) resolve({ close: () => socket.destroy() })
+        if (++acknowledged === requests.length) resolve({ close: () => socket.destroy(), ended })
         return
       }
       // +1795392201.999809 [0 127.0.0.1:45848] "xadd" "key"
