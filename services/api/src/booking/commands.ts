@@ -48,7 +48,7 @@ export type AskedCommand = Asked<Exclude<CommandRequest, SettleRequest>>
 /** The request headers that all commands have, for the documentation. */
 export const COMMAND_HEADERS = {
   Prefer:
-    '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is stored. `return=representation` adds details to the response (RFC 7240).',
+    '`wait=N` waits up to N seconds for the decision, at most 30. `respond-async` returns 202 as soon as the request is accepted, and never the decision. `return=representation` adds details to the response (RFC 7240).',
   'Idempotency-Key': `1 to 128 printable ASCII characters. Within ${IDEMPOTENCY_KEY_HOURS} hours, the same request with the same key returns the first response again.`,
 }
 

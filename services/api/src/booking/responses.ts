@@ -35,7 +35,7 @@ export const DECIDED_HEADERS = ['Location', 'Preference-Applied', 'Idempotency-R
 
 const ACCEPTED = {
   description:
-    'The request is stored and will be decided. Get its result from the job, the first time after `Retry-After`: about as long as the decision takes, at most 30 seconds.',
+    'The request is accepted and will be decided. Get its result from the job, the first time after `Retry-After`: about as long as the decision takes, at most 30 seconds.',
   schema: acceptedSchema,
   headers: ['Location', 'Retry-After', 'Preference-Applied'],
 } as const
