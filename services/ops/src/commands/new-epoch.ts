@@ -14,9 +14,9 @@ before its workers decide anything: they give out the numbers of lost changes ag
 that read changes then get 410 epoch_changed and have to start over. Webhooks do not repeat
 what they delivered, and go on with the changes that are decided from now on.
 
-The copy may have accepted commands that were decided after it was made. They are decided again
-before anything else: all finished jobs are removed from Redis, and the first process that
-starts adds what its lines lack.
+Commands that were decided after the copy was made may be accepted and undecided in it. They
+are decided again before anything else: new-epoch removes all finished jobs from Redis, and the
+first process that starts adds what the lines lack.
 
 Exit code 1: no process has ever started on this database.`,
   options: {},
