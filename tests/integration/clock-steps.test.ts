@@ -86,7 +86,7 @@ describe('a Redis whose clock was set back by an hour', () => {
 
   it('limits nobody for longer than one window after the clock was set back', async () => {
     const windowMs = 1000
-    const store = createSharedStore(kit.redis, kit.key('event-1', 'limit:'), { durable: true })
+    const store = createSharedStore(kit.redis, kit.key('event-1', 'limit:'), { logged: true })
     store.init?.({ windowMs } as Parameters<NonNullable<CounterStore['init']>>[0])
     await store.increment('ann')
     await kit.redis.pexpire(kit.key('event-1', 'limit:ann'), HOUR_MS)

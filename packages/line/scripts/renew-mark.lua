@@ -16,8 +16,9 @@
     { id of the installation, id of this Redis, id and mark of each other live process … }
 
   Every process runs this script every two seconds. Its writes stay out of the append-only file,
-  because Redis flushes that file to disk before it replies to any client. Replicas still get the
-  writes. Marks need not survive a restart of Redis: processes set them again when they reconnect.
+  because with `appendfsync always` Redis flushes that file to disk before it replies to any client.
+  Replicas still get the writes. Redis may lose marks in a restart, because processes set them again
+  when they reconnect.
 ]]
 redis.set_repl(redis.REPL_REPLICA)
 

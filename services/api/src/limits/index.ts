@@ -128,10 +128,10 @@ export function createLimits({
     else log.warn({ err }, 'Redis cannot be reached; rate limits count in this process only')
   }
 
-  // Not durable, because every request waits for its count. After a restart of Redis, counting
+  // Not logged, because every request waits for its count. After a restart of Redis, counting
   // starts again at zero.
   const sharedStore = (name: string) =>
-    createSharedStore(redis, `${prefix}${name}:`, { durable: false, clock })
+    createSharedStore(redis, `${prefix}${name}:`, { logged: false, clock })
   const fallbackStore = (name: string) =>
     createFallbackStore({ shared: sharedStore(name), local: createLocalStore(), onChange, clock })
 

@@ -21,7 +21,7 @@ function given(fails?: Error) {
       }
     },
   } as { defineCommand: (name: string) => void; [name: string]: unknown }
-  const store = createSharedStore(redis as unknown as Redis, 'p:', { durable: false })
+  const store = createSharedStore(redis as unknown as Redis, 'p:', { logged: false })
   store.init?.({ windowMs: 1000 } as Options)
   return { store, calls }
 }

@@ -17,8 +17,8 @@ const COUNT = new URL('../../scripts/count-requests.lua', import.meta.url)
 const TAKE_BACK = new URL('../../scripts/take-request-back.lua', import.meta.url)
 
 /**
- * Lua: keeps the further writes of a script out of the append-only file, which Redis flushes to
- * disk before it answers any client. Replicas still get the writes.
+ * Lua: keeps the further writes of a script out of the append-only file. With `appendfsync always`
+ * Redis flushes that file to disk before it answers any client. Replicas still get the writes.
  */
 const UNLOGGED = 'redis.set_repl(redis.REPL_REPLICA)'
 
@@ -30,10 +30,10 @@ interface Count {
 
 export interface SharedStoreOptions {
   /**
-   * Whether counts survive a restart of Redis. If true, Redis flushes each count to disk. If false,
-   * windows start again after a restart, and counting takes a third of the time.
+   * Whether Redis writes counts to its append-only file. If false, windows start again after a
+   * restart. With `appendfsync always`, counting then takes a third of the time.
    */
-  durable: boolean
+  logged: boolean
   clock?: Clock
 }
 
@@ -47,12 +47,12 @@ export interface SharedStoreOptions {
 export function createSharedStore(
   redis: Redis,
   prefix: string,
-  { durable, clock = systemClock }: SharedStoreOptions,
+  { logged, clock = systemClock }: SharedStoreOptions,
 ): CounterStore {
   const define = (name: string, file: URL) => {
     const { lua, numberOfKeys } = readScript(file)
-    return durable
-      ? defineScript(redis, `${name}Durably`, { lua, numberOfKeys })
+    return logged
+      ? defineScript(redis, `${name}Logged`, { lua, numberOfKeys })
       : defineScript(redis, name, { lua: `${UNLOGGED}\n${lua}`, numberOfKeys })
   }
   const count = define('limitsCount', COUNT)

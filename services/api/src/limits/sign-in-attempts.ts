@@ -70,8 +70,8 @@ export function createSignInAttempts({
 }: SignInAttemptsDeps): SignInAttempts {
   const { signInFailures: limit, windowMs } = config
   const failuresPrefix = `${prefix}failures:`
-  // Durable, so that a restart of Redis gives nobody more guesses.
-  const store = createSharedStore(redis, failuresPrefix, { durable: true, clock })
+  // Logged, so that a restart of Redis gives nobody more guesses.
+  const store = createSharedStore(redis, failuresPrefix, { logged: true, clock })
   const remember = defineScript(redis, 'limitsRememberAddress', readScript(REMEMBER_ADDRESS))
   store.init?.({ windowMs } as Parameters<NonNullable<typeof store.init>>[0])
 
