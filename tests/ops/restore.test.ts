@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
-import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
+import { createEmptyDatabase, queryOnce, type TestDatabase } from '../stack/databases.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
@@ -12,8 +12,14 @@ const TICKETS = 5
 
 let system: System
 let redis: Redis
+let copy: TestDatabase | undefined
 afterEach(async () => {
   redis?.disconnect()
+  if (copy !== undefined) {
+    await stopServices()
+    await copy.drop()
+    copy = undefined
+  }
   await system?.stop()
 }, 120_000)
 
@@ -51,6 +57,17 @@ async function stopServices(): Promise<void> {
 
 async function stopWorkers(): Promise<void> {
   await Promise.all(system.workers.splice(0).map((worker) => worker.stop()))
+}
+
+/**
+ * Copies the database while no service uses it, and drops the copy after the test.
+ *
+ * @returns the environment of services that use the copy
+ */
+async function copyDatabase(): Promise<{ DATABASE_URL: string }> {
+  const name = new URL(system.databaseUrl).pathname.slice(1)
+  copy = await createEmptyDatabase(system.databaseUrl, name)
+  return { DATABASE_URL: copy.url }
 }
 
 /** Copies all keys of this installation, like a snapshot on disk. */
@@ -160,179 +177,141 @@ describe('a PostgreSQL that was restored from an older copy', SLOW, () => {
     await start()
     for (const userId of ['ada', 'bob']) await book(userId)
     await stopServices()
-    const backup = await createEmptyDatabase(
-      system.databaseUrl,
-      new URL(system.databaseUrl).pathname.slice(1),
-    )
-    try {
-      await system.addApi()
-      await system.addWorker()
-      const lost = await book('cleo', { 'idempotency-key': 'k' })
-      await stopWorkers()
-      const queued = new Map<string, string>()
-      for (let i = 0; i < 6; i++)
-        queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
-      await stopServices()
+    const older = await copyDatabase()
+    await system.addApi()
+    await system.addWorker()
+    const lost = await book('cleo', { 'idempotency-key': 'k' })
+    await stopWorkers()
+    const queued = new Map<string, string>()
+    for (let i = 0; i < 6; i++)
+      queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
+    await stopServices()
 
-      const env = { DATABASE_URL: backup.url }
-      await system.addWorker(env)
-      await system.addApi(env)
-      await expectDrained({ ...system.env, ...env })
+    await system.addWorker(older)
+    await system.addApi(older)
+    await expectDrained({ ...system.env, ...older })
 
-      const outcomes = []
-      for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
-      expect(outcomes).toEqual(['booked', 'booked', 'booked', 'waiting', 'waiting', 'waiting'])
-      expect(await outcomeOf(lost, 'cleo')).toBe('job_not_found')
-      // A repeat with the same key is a new command, and its outcome stays.
-      expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe(
-        'waiting',
-      )
-      await expectDrained({ ...system.env, ...env })
-      expect((await system.api.get(`/status/${EVENT}`)).body).toEqual({
-        eventId: EVENT,
-        availableTickets: 0,
-        waitingListCount: 4,
-      })
-    } finally {
-      await stopServices()
-      await backup.drop()
-    }
+    const outcomes = []
+    for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
+    expect(outcomes).toEqual(['booked', 'booked', 'booked', 'waiting', 'waiting', 'waiting'])
+    expect(await outcomeOf(lost, 'cleo')).toBe('job_not_found')
+    // A repeat with the same key is a new command, and its outcome stays.
+    expect(await outcomeOf(await book('cleo', { 'idempotency-key': 'k' }), 'cleo')).toBe('waiting')
+    await expectDrained({ ...system.env, ...older })
+    expect((await system.api.get(`/status/${EVENT}`)).body).toEqual({
+      eventId: EVENT,
+      availableTickets: 0,
+      waitingListCount: 4,
+    })
   })
 
-  it('decides again in order what it has as accepted, after ops new-epoch', async () => {
+  it('has its accepted commands decided again in order after ops new-epoch', async () => {
     await start()
     await stopWorkers()
     const queued = new Map<string, string>()
     for (let i = 0; i < 8; i++)
       queued.set(`user-${i}`, await book(`user-${i}`, { prefer: 'respond-async' }))
     await stopServices()
-    const backup = await createEmptyDatabase(
-      system.databaseUrl,
-      new URL(system.databaseUrl).pathname.slice(1),
-    )
-    try {
-      await system.addApi()
-      await system.addWorker()
-      for (const [userId, location] of queued)
-        expect(await outcomeOf(location, userId)).toMatch(/^(booked|waiting)$/)
-      await stopServices()
+    const older = await copyDatabase()
+    await system.addApi()
+    await system.addWorker()
+    for (const [userId, location] of queued)
+      expect(await outcomeOf(location, userId)).toMatch(/^(booked|waiting)$/)
+    await stopServices()
 
-      const env = { DATABASE_URL: backup.url }
-      const started = await runOps(['new-epoch', '--json'], { ...system.env, ...env })
-      expect(started.exitCode).toBe(0)
-      await system.addApi(env)
-      const late = await book('late', { prefer: 'respond-async' })
-      for (const [userId, location] of queued)
-        expect(
-          (await system.api.get(location, { token: await system.token(userId) })).body,
-        ).toEqual(expect.objectContaining({ state: 'queued' }))
-      await system.addWorker(env)
-      await expectDrained({ ...system.env, ...env })
+    const started = await runOps(['new-epoch', '--json'], { ...system.env, ...older })
+    expect(started.exitCode).toBe(0)
+    await system.addApi(older)
+    const late = await book('late', { prefer: 'respond-async' })
+    for (const [userId, location] of queued)
+      expect((await system.api.get(location, { token: await system.token(userId) })).body).toEqual(
+        expect.objectContaining({ state: 'queued' }),
+      )
+    await system.addWorker(older)
+    await expectDrained({ ...system.env, ...older })
 
-      const outcomes = []
-      for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
-      expect(outcomes).toEqual([
-        ...Array.from({ length: TICKETS }, () => 'booked'),
-        ...['waiting', 'waiting', 'waiting'],
-      ])
-      const { body } = await system.api.get(late, {
-        token: await system.token('late'),
-        headers: { prefer: 'return=representation' },
-      })
-      expect(body.body).toMatchObject({ outcome: 'waiting', position: 4 })
-    } finally {
-      await stopServices()
-      await backup.drop()
-    }
+    const outcomes = []
+    for (const [userId, location] of queued) outcomes.push(await outcomeOf(location, userId))
+    expect(outcomes).toEqual([
+      ...Array.from({ length: TICKETS }, () => 'booked'),
+      ...['waiting', 'waiting', 'waiting'],
+    ])
+    const { body } = await system.api.get(late, {
+      token: await system.token('late'),
+      headers: { prefer: 'return=representation' },
+    })
+    expect(body.body).toMatchObject({ outcome: 'waiting', position: 4 })
   })
 
-  it('shows with reconcile what it has as accepted and Redis has as completed', async () => {
+  it('lets ops reconcile find accepted commands that Redis has as completed', async () => {
     await start()
     await stopWorkers()
     const location = await book('ada', { prefer: 'respond-async' })
     await stopServices()
-    const backup = await createEmptyDatabase(
-      system.databaseUrl,
-      new URL(system.databaseUrl).pathname.slice(1),
-    )
-    try {
-      await system.addApi()
-      await system.addWorker()
-      expect(await outcomeOf(location, 'ada')).toBe('booked')
-      await stopServices()
+    const older = await copyDatabase()
+    await system.addApi()
+    await system.addWorker()
+    expect(await outcomeOf(location, 'ada')).toBe('booked')
+    await stopServices()
 
-      const env = { DATABASE_URL: backup.url }
-      await system.addApi(env)
-      await system.addWorker(env)
-      await queryOnce(
-        backup.url,
-        `UPDATE accepted_jobs SET accepted_at = accepted_at - interval '1 minute'`,
-      )
-      const { data } = await runOps(['reconcile', '--apply', '--settle', '0.2', '--json'], {
-        ...system.env,
-        ...env,
-      })
-      expect(data.findings).toMatchObject([
-        {
-          kind: 'accepted_lost',
-          detail:
-            'clients were told that its 1 command will be decided, and Redis has the job as completed',
-          done: 'it was added again at the end of its line',
-        },
-      ])
-      expect(await outcomeOf(location, 'ada')).toBe('booked')
-      await expectDrained({ ...system.env, ...env })
-    } finally {
-      await stopServices()
-      await backup.drop()
-    }
+    await system.addApi(older)
+    await system.addWorker(older)
+    await queryOnce(
+      older.DATABASE_URL,
+      `UPDATE accepted_jobs SET accepted_at = accepted_at - interval '1 minute'`,
+    )
+    const { data } = await runOps(['reconcile', '--apply', '--settle', '0.2', '--json'], {
+      ...system.env,
+      ...older,
+    })
+    expect(data.findings).toMatchObject([
+      {
+        kind: 'accepted_lost',
+        detail:
+          'clients were told that its 1 command will be decided, and Redis has the job as completed',
+        done: 'it was added again at the end of its line',
+      },
+    ])
+    expect(await outcomeOf(location, 'ada')).toBe('booked')
+    await expectDrained({ ...system.env, ...older })
   })
 
   it('tells readers of changes to start over after ops new-epoch', async () => {
     await start()
     await book('ada')
     await stopServices()
-    const backup = await createEmptyDatabase(
-      system.databaseUrl,
-      new URL(system.databaseUrl).pathname.slice(1),
-    )
-    try {
-      await system.addApi()
-      await system.addWorker()
-      for (const userId of ['bob', 'cleo']) await book(userId)
-      const before = await readChanges()
-      expect(before.body.changes.map(({ userId }: { userId: string }) => userId)).toEqual([
-        ...[null, 'ada', 'bob', 'cleo'],
-      ])
-      const { epoch, next } = before.body
-      await stopServices()
+    const older = await copyDatabase()
+    await system.addApi()
+    await system.addWorker()
+    for (const userId of ['bob', 'cleo']) await book(userId)
+    const before = await readChanges()
+    expect(before.body.changes.map(({ userId }: { userId: string }) => userId)).toEqual([
+      ...[null, 'ada', 'bob', 'cleo'],
+    ])
+    const { epoch, next } = before.body
+    await stopServices()
 
-      const env = { DATABASE_URL: backup.url }
-      const started = await runOps(['new-epoch', '--json'], { ...system.env, ...env })
-      expect(started).toMatchObject({ exitCode: 0, data: { ok: true, before: epoch } })
-      await system.addWorker(env)
-      await system.addApi(env)
-      // The next change gets the number of a lost one.
-      await book('dan')
+    const started = await runOps(['new-epoch', '--json'], { ...system.env, ...older })
+    expect(started).toMatchObject({ exitCode: 0, data: { ok: true, before: epoch } })
+    await system.addWorker(older)
+    await system.addApi(older)
+    // The next change gets the number of a lost one.
+    await book('dan')
 
-      const code = 'epoch_changed'
-      expect(await readChanges(`?after=2&epoch=${epoch}`)).toMatchObject({
-        status: 410,
-        body: { code },
-      })
-      expect(await readChanges(`?after=${next}`)).toMatchObject({ status: 410, body: { code } })
-      const again = await readChanges()
-      expect(again.body.epoch).toBe(started.data.epoch)
-      expect(again.body.changes.at(-1)).toMatchObject({ no: 3, userId: 'dan' })
-      expect(await readChanges(`?after=3&epoch=${again.body.epoch}`)).toMatchObject({
-        status: 200,
-        body: { changes: [], next: 3 },
-      })
-      await expectDrained({ ...system.env, ...env })
-    } finally {
-      await stopServices()
-      await backup.drop()
-    }
+    const code = 'epoch_changed'
+    expect(await readChanges(`?after=2&epoch=${epoch}`)).toMatchObject({
+      status: 410,
+      body: { code },
+    })
+    expect(await readChanges(`?after=${next}`)).toMatchObject({ status: 410, body: { code } })
+    const again = await readChanges()
+    expect(again.body.epoch).toBe(started.data.epoch)
+    expect(again.body.changes.at(-1)).toMatchObject({ no: 3, userId: 'dan' })
+    expect(await readChanges(`?after=3&epoch=${again.body.epoch}`)).toMatchObject({
+      status: 200,
+      body: { changes: [], next: 3 },
+    })
+    await expectDrained({ ...system.env, ...older })
   })
 })
 
