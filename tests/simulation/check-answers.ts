@@ -101,8 +101,8 @@ function checkRescue(
 }
 
 /**
- * Checks that an API process refuses commands once it has learned that Redis may lack accepted jobs,
- * until a recovery has ended.
+ * Checks that an API process refuses commands from the moment at which it has learned that Redis
+ * may lack accepted jobs, until a recovery has ended.
  */
 function checkRefusal({ unreadyCounts, recoveredAtMs }: World, one: Sent): void {
   const { api, sentAtMs, result } = one

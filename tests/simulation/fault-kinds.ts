@@ -94,13 +94,13 @@ export function clockFaults({ postgres }: World, random: Random): Fault[] {
   ]
 }
 
-/** How much of its last writes a Redis loses that starts from a file, or is a lagging replica, ms. */
+/** How much a Redis loses if it starts from a file, or if a lagging replica is promoted, ms. */
 const LOST_BY_RESTART_MS = 1000
 const LOST_BY_REPLICA_MS = 200
 /** When Redis loses its data: at once, or when it has the most to lose. */
 const LOST_AT: ('once' | CutPoint)[] = ['once', 'add', 'add', 'completion', 'recovery', 'recovery']
 
-/** How long workers may freeze before or while Redis loses something, ms. Their locks last longer. */
+/** How long workers freeze before or while Redis loses something, ms. Their locks last longer. */
 const PILES_UP_MS: [number, number] = [200, 900]
 /** How many bursts arrive meanwhile and soon afterwards. */
 const BURSTS = 8

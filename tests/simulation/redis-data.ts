@@ -52,18 +52,18 @@ export interface RedisData {
   isReady(): boolean
   /** Removes everything. */
   flush(): Loss
-  /** @returns all that Redis has now, for a restart that forgets what is written after this */
+  /** @returns what Redis has now, for a restart that loses what is written afterwards */
   save(): SavedData
   /** Starts again with what was saved, or with nothing. */
   restart(saved?: SavedData): Loss
   /**
-   * Removes a queued job, or only its entry in the list. Settles keep theirs: the mark of one without
-   * an entry lasts for 30 s.
+   * Removes a queued job, or only its entry in the list. The entries of settles stay, because the
+   * mark of a settle without an entry lasts for 30 s.
    */
   loseJob(pick: <T>(jobs: T[]) => T | undefined, what: 'job' | 'entry'): Loss
 }
 
-/** What survives a restart. */
+/** What Redis has after a restart. */
 export interface SavedData {
   lines: Map<string, LineData>
   generation: string | undefined

@@ -24,7 +24,7 @@ export async function startPostgresContainer(): Promise<Server> {
 /** @throws if no Docker engine answers or the image is not available */
 export async function startRedisContainer(): Promise<Server> {
   const port = await hostPort()
-  const durable = [
+  const settings = [
     '--appendonly',
     'yes',
     '--appendfsync',
@@ -40,7 +40,7 @@ export async function startRedisContainer(): Promise<Server> {
   ]
   const container = await new RedisContainer(images.redis)
     .withExposedPorts({ container: 6379, host: port })
-    .withCommand(['redis-server', ...durable])
+    .withCommand(['redis-server', ...settings])
     .start()
   return asServer(container, container.getConnectionUrl(), images.redis, port, answersPing)
 }

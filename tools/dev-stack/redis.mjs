@@ -22,9 +22,9 @@ import { until } from './wait.mjs'
 /** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It evicts nothing.
- * A crash of the machine loses the last second (`appendfsync everysec`); PostgreSQL has a record of
- * what was accepted.
+ * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It evicts
+ * nothing. If the machine crashes, it loses the last second (`appendfsync everysec`); PostgreSQL has
+ * a record of what was accepted.
  *
  * @param {object} options
  * @param {string} options.folder

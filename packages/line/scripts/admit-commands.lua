@@ -13,7 +13,7 @@
     ARGV[2] '1' to register the line
     ARGV[3] name of the line
     ARGV[4] how long after its registration an empty line counts as left behind, ms
-    ARGV[5] the generation that the caller knows; empty if it does not matter
+    ARGV[5] the generation that the caller knows; empty if any will do
     ARGV[6], ARGV[7] … id of an event and its number of commands, for each event
 
   Output:

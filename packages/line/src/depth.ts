@@ -27,7 +27,7 @@ export interface DepthCounter {
    *
    * @param limit highest depth of an event; undefined counts all commands in
    * @param registers true to register the line as well
-   * @param generation the generation of the shard that the caller knows; empty if it does not matter
+   * @param generation the generation of the shard that the caller knows; empty if any will do
    * @returns what was counted in, and how long it waits
    */
   admit(

@@ -75,10 +75,10 @@ export const recentLinesKey = (prefix: string): string => `${prefix}:recent-line
 export const repliesKey = (prefix: string, replyTo: string): string =>
   `${prefix}:replies:${replyTo}`
 
-/** String: the generation of the shard, if Redis has everything that was accepted (`readiness.ts`). */
+/** String: the generation of the shard (`readiness.ts`). */
 export const readyKey = (prefix: string): string => `${prefix}:ready`
 
-/** String: the token of the process that is adding lost jobs again. */
+/** String: the token of the recovery that is in progress. */
 export const recoveringKey = (prefix: string): string => `${prefix}:recovering`
 
 // Keys of the installation. They are in the first shard.

@@ -5,8 +5,8 @@ import { decryptSecret, type SecretKeys } from '@ticket-line/webhooks'
 /** A webhook, with what requests to it need. */
 export interface Endpoint extends Omit<EndpointRow, 'secrets' | 'types'> {
   /**
-   * The secrets with which a request is signed now, the newest first; undefined if that one cannot be
-   * decrypted. Deliveries then wait.
+   * The secrets with which a request is signed now, the newest first; undefined if that one cannot
+   * be decrypted. Deliveries then wait.
    */
   secrets: string[] | undefined
   /** True if it gets changes of this type. */

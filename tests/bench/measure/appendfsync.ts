@@ -5,7 +5,7 @@ import type { Server } from '../../stack/servers.ts'
 export const APPENDFSYNC = ['always', 'everysec'] as const
 export type Appendfsync = (typeof APPENDFSYNC)[number]
 
-/** Changes the setting of the benchmark's own Redis. A Redis that was given by URL keeps its own. */
+/** Changes the setting of the benchmark's Redis. A Redis that was given by URL keeps its own. */
 export async function setAppendfsync({ ours, url }: Server, when: Appendfsync): Promise<void> {
   if (!ours) return
   const redis = new Redis(url)

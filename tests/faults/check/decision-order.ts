@@ -5,9 +5,9 @@ import type { Rows } from './rows.ts'
  * Puts the commands of each line in the order in which they were decided, and leaves out those that
  * were not.
  *
- * After Redis has lost data, that is the only order of a line: jobs are added again behind others,
- * and jobs that are not recorded as accepted may be gone. PostgreSQL stores the time of each decision
- * in ms, and the change log has the order of those that changed something.
+ * After Redis has lost data, this is the only order of a line: jobs are added again behind others,
+ * and jobs that are not recorded as accepted may be gone. PostgreSQL stores the time of each
+ * decision in ms, and the change log has the order of those that changed something.
  */
 export function inOrderOfDecision(
   journal: Map<string, LineJournal>,

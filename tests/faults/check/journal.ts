@@ -11,8 +11,8 @@ export interface LineCommand extends NaiveCommand {
 export interface LineJournal {
   lineName: string
   /**
-   * All commands that ever entered the line, in order. If Redis has lost data, this is not the order
-   * in which they are decided (`decision-order.ts`).
+   * All commands that ever entered the line, in order. If Redis has lost data, they are decided in
+   * another order (`decision-order.ts`).
    */
   commands: LineCommand[]
   /** Jobs that are still queued or active. */
@@ -32,8 +32,8 @@ interface LineState extends LineJournal {
  * order of execution, across crashes, and is the only record of the order once jobs have been
  * removed.
  *
- * @param redisFolders the folder of Redis; if Redis has lost its files or was replaced, the folder of
- * each such file, in the order in which they were written
+ * @param redisFolders the folder of Redis; if Redis has lost its files or was replaced, the folder
+ * of each file, in the order in which they were written
  * @throws Error if there is no such file, or if Redis has rewritten it
  */
 export async function readJournal(redisFolders: string[]): Promise<Map<string, LineJournal>> {

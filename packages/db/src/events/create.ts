@@ -79,8 +79,8 @@ async function insertPlainEvent(
 }
 
 /**
- * SQL of a table with the number of `event.created`. An event that was deleted keeps its log, so the
- * log of an event with the same id continues after it.
+ * SQL of a table with the number of `event.created`. An event that was deleted keeps its log, so
+ * the log of an event with the same id continues after it.
  */
 function nextChangeOf(eventId: string): string {
   return `(SELECT coalesce(max(no), 0) + 1 AS no FROM changes WHERE event_id = ${eventId}::bigint) AS next`

@@ -40,7 +40,7 @@ export interface AcceptedJobStore {
   readUndecided(after: number, limit: number, minAgeMs?: number): Promise<UndecidedPage>
   /** Returns the lines that have records from before a time, ms since 1970. */
   linesWithJobsBefore(beforeMs: number): Promise<string[]>
-  /** Finds a recorded job. Undefined if there is none, or it is decided and was tidied up. */
+  /** Finds a recorded job; undefined if it was never recorded, or was decided and removed. */
   find(jobId: string): Promise<AcceptedPlace | undefined>
   /**
    * Removes the decided jobs among the next `limit` recorded jobs after number `after`.
@@ -86,8 +86,9 @@ export async function whileAlone(
 }
 
 /**
- * If the process that is alone sends nothing for this long, PostgreSQL closes its connection, ms. It
- * is frozen, its host is gone, or it waits for Redis, and others could not go on without it.
+ * If the process that is alone sends nothing for this long, PostgreSQL closes its connection, ms.
+ * The process is frozen, its host is gone, or it waits for Redis. Otherwise it would keep all other
+ * processes from recovering.
  */
 const HOLDER_IDLE_MS = 5000
 const RECOVERY_LOCK = `hashtextextended('ticket-line recovery ' || current_schema(), 0)`

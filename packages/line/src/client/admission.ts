@@ -10,8 +10,8 @@ export interface Admission {
    *
    * @returns how many commands of each event may enter. The result is a promise only if an event
    * may be close to its limit, or if an earlier call for the line is still in progress
-   * @throws if Redis cannot be reached, does not reply, or may have lost accepted jobs. If it counted
-   * the commands all the same, workers correct the count later
+   * @throws if Redis cannot be reached, does not reply, or may have lost accepted jobs. If Redis
+   * counted the commands all the same, workers correct the count later
    */
   admit(
     lineName: string,

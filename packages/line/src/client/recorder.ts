@@ -4,7 +4,8 @@ import type { JobToStore } from '../queues.js'
 import { RECORD_ACCEPTED_MS } from './error-budget.js'
 
 /**
- * Records a job as accepted in PostgreSQL, together with all others of the moment. It never rejects.
+ * Records in PostgreSQL that a job is accepted, together with all other jobs of the moment. It never
+ * rejects.
  *
  * @returns whether the record is known to be committed
  */

@@ -29,8 +29,8 @@ export interface JobStore {
    * Adds a job. If the reply to the add is lost, looks for the job until `findUntilMs`, by the
    * monotonic clock. It never rejects.
    *
-   * @param mayBeRecorded tells whether the job may be recorded as accepted by now. Then it counts as
-   * abandoned only once that is recorded, too. Otherwise it would be added again
+   * @param mayBeRecorded returns whether the job may be recorded as accepted by now. If so, it is
+   * abandoned only once that is recorded, too. Otherwise a recovery would add it
    */
   store(job: JobToStore, findUntilMs: number, mayBeRecorded: () => boolean): Promise<StoreResult>
   /**

@@ -76,8 +76,8 @@ export interface LineDeps {
 /** A line as one worker process sees it. */
 export interface Line {
   /**
-   * Serves the line until it is empty, another process serves it, this process stops, Redis may lack
-   * accepted jobs, or `mayContinue` returns false.
+   * Serves the line until it is empty, another process serves it, this process stops, Redis may
+   * lack accepted jobs, or `mayContinue` returns false.
    *
    * @param mayContinue Called before each further job.
    * @returns how many jobs were served
@@ -195,12 +195,12 @@ export function createLine(
   }
 
   /**
-   * Returns a job to the head of its line. It may have been fetched after Redis had lost the jobs
-   * before it. The recovery puts these first (`put-first.lua`). If it has done so already, the job
-   * is no longer active, and this fails.
+   * Returns a job to the head of its line, because Redis may have lost the jobs before it. The
+   * recovery puts these first (`put-first.lua`). If it has done so already, the job is no longer
+   * active, and this fails.
    */
   function leave(job: Job<JobPayload, JobReply>, token: string): Promise<unknown> {
-    log.warn({ lineName, jobId: job.id }, 'left a job, because Redis may have lost accepted ones')
+    log.warn({ lineName, jobId: job.id }, 'left a job, because Redis may have lost accepted jobs')
     return job.moveToWait(token)
   }
 
@@ -237,9 +237,9 @@ export function createLine(
       let job = (await fetched) as Job<JobPayload, JobReply> | undefined
       if ((await present) !== generation) deps.readiness.lose(generation)
       while (job !== undefined) {
-        // The shard may have an old generation again, with which Redis was restarted from a file or
-        // failed over. The connection broke then, so this process became unsure. The completion of a
-        // job, which fetches the next one, needs no other check: after a flush it fails.
+        // After a restart from a file or a failover, Redis may have this generation although it has
+        // lost jobs. The connection broke then, so this process is unsure. The completion of a job,
+        // which fetches the next one, reads no generation, because it fails after a flush.
         if (deps.readiness.generation() !== generation) {
           await leave(job, token)
           break

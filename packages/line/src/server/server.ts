@@ -171,7 +171,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
   reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
   reconnectTogether(redis, reader)
   const stopReading = followWakeUps(reader, layout, {
-    // Wake-ups that came before are found by their lines.
+    // The sweep finds the lines whose wake-ups came before.
     onStart: () => sweeper.sweepNow(),
     onWakeUp: scheduler.wake,
     onError: (err) => log.warn({ err }, 'could not read wake-ups'),
@@ -192,14 +192,14 @@ export function startLineServer(deps: ServerDeps): LineServer {
     onRescued: deps.onRescued,
     log,
   })
-  // Wake-ups may have been lost while the connection was down, and those that arrived before Redis
-  // had everything were ignored.
+  // Wake-ups may have been lost while the connection was down, and lines were not served while Redis
+  // might lack accepted jobs.
   readiness.onChange((isReady) => {
     if (isReady) sweeper.sweepNow()
   })
 
   return {
-    // A settle must not come before commands that are added again.
+    // A settle must not get ahead of commands that a recovery adds again.
     addSettles: async (eventIds) =>
       readiness.generation() === undefined ? 0 : settles.add(eventIds),
     counts: () => ({ ...scheduler.counts(), ...locks.counts() }),

@@ -76,8 +76,8 @@ export function mountBoard(app: Hono<AppEnv>, deps: BoardDeps): void {
       if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
       await next()
       // The board sets the type of its files with `c.header()`, which only collects headers for the
-      // response. Its files are streams, and a stream without a type becomes `text/plain` before the
-      // collected headers are added. So the collected type is set here.
+      // response. Its files are streams, and a stream without a type becomes `text/plain` before
+      // the collected headers are added. So the collected type is set here.
       const fileType = c.get('headers')['content-type']
       if (fileType !== undefined) c.res.headers.set('content-type', fileType)
       else if (c.res.headers.get('content-type')?.startsWith('text/html')) {

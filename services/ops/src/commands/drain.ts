@@ -58,7 +58,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
     }
     const tookMs = context.now() - startedAtMs
     const left = await countCommands(redis, lineNames, layout)
-    // Jobs that Redis has lost are added again, or a worker has just decided them.
+    // What is left then is being decided, or Redis has lost it and a process will add it again.
     if (lineNames.length === 0) left.push(...(await countAccepted(context)))
     if (left.length === 0 || tookMs >= timeoutMs) {
       const ok = left.length === 0
