@@ -14,6 +14,10 @@ describe('alerts', () => {
     expect(runbook).toContain(`### ${alert}\n`)
     expect(rules).toContain(`docs/operations.md#${alert.toLowerCase()}`)
   })
+
+  it('quotes every text that begins with a template, because YAML would read it as a mapping', () => {
+    expect(rules.split('\n').filter((line) => /^\s*(- )?\w+: \{\{/.test(line))).toEqual([])
+  })
 })
 
 describe('metrics in alerts, dashboard, autoscaling and the operations page', () => {
