@@ -92,7 +92,7 @@ describe('admission in a Redis that has lost its generation', () => {
     expect(takenBack).toEqual([['a', new Map([[1, 2]])]])
   })
 
-  it('does not become unsure by a count that was sent before the present generation', async () => {
+  it('stays sure if the count was sent before the process learned the present generation', async () => {
     const { admit, replyUnready, readiness } = given({ maxDepth: 20_000 })
     admit('x', 2)
     readiness.become('two')

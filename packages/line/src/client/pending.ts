@@ -14,10 +14,10 @@
  * - `answered`: its client has the result. Later results from a reply, the rescue or a deadline are
  *   ignored.
  *
- * Besides its state, a pending command says what its client waits for: the *decision*, or only for
- * *acceptance* (the job cannot be lost). It changes from the first to the second at its deadline, or
- * when the process shuts down. Clients that asked for an asynchronous answer wait for acceptance
- * from the start.
+ * Besides its state, a pending command says what its client waits for: for the *decision*, or only
+ * for *acceptance*, which means that the job cannot be lost. A client that waits for the decision
+ * waits for acceptance from its deadline on, or when the process shuts down. A client that asked for
+ * an asynchronous answer does so from the start.
  *
  * The job has two states of its own. One says what Redis knows of it:
  *
@@ -34,18 +34,19 @@
  *          ▲             ▼
  *          └─────── unrecordable
  *
- * - `unrecorded`: all its clients wait for the decision. Most jobs stay so until they are forgotten.
+ * - `unrecorded`: all its clients wait for the decision. Most jobs are forgotten in this state.
  * - `recording`: a client waits for acceptance, so the job is being recorded as accepted. If it was
  *   stored before that, it is then looked for in Redis, and added again if Redis has lost it.
- * - `recorded`: from now on it cannot be lost with Redis. Once its first add has ended, "accepted"
- *   is true.
+ * - `recorded`: it cannot be lost with Redis any more. Once its first add has ended, "accepted" is
+ *   true.
  * - `unrecordable`: PostgreSQL did not confirm the record. The clients that wait for acceptance get
- *   "unknown", because the job may be decided all the same. The next one starts another attempt.
+ *   "unknown", because the job may be decided all the same. The next client that does so starts
+ *   another attempt.
  *
  * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded or
  * decided. It gets "unavailable" only if the command will never take effect. The process forgets a
- * job when all its commands are answered, so the number of waiting clients limits the number of jobs
- * in memory.
+ * job when all its commands are answered, so the number of waiting clients limits the number of
+ * jobs in memory.
  *
  * Shutdown: `drain` makes all clients wait for acceptance only, and sends what is held. Each client
  * is then answered as soon as its job is stored and recorded, which takes at most as long as the
@@ -203,7 +204,7 @@ export function failPending(job: PendingJob, kind: 'unavailable' | 'unknown'): v
   for (const command of job.commands) fail(command, kind)
 }
 
-/** Called when a job could not be recorded: gives "unknown" to those who wait for acceptance. */
+/** Called when a job could not be recorded: gives "unknown" to clients that wait for acceptance. */
 export function failAccepting(job: PendingJob): void {
   for (const command of job.commands) if (waitsForAcceptance(command)) fail(command, 'unknown')
 }

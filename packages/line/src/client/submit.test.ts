@@ -476,7 +476,7 @@ describe('a command whose reply is overdue', () => {
     expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
   })
 
-  it('does not wait longer for a lookup than a moment before its job is recorded', async () => {
+  it('waits only a moment for a lookup before its job is recorded', async () => {
     const deadline = Date.now() + 10_000
     const { ann } = await overdue({
       findStored: () =>
@@ -615,7 +615,7 @@ describe('a record of acceptance', () => {
     expect(records).toEqual([])
   })
 
-  it('begins with the add if a client does not wait, who is answered once both have ended', async () => {
+  it('begins with the add if a client does not wait, and answers it once both have ended', async () => {
     const { submit, job, end, records } = recorded()
     const [ann, bob] = [submit('ann', 0), submit('bob', 0)]
     await pass(0)
@@ -659,7 +659,7 @@ describe('a record of acceptance', () => {
     expect(records).toHaveLength(1)
   })
 
-  it('is followed by another add if Redis has lost the job before it was recorded', async () => {
+  it('is followed by another add if Redis had lost the job before', async () => {
     const { submit, job, end, records, added } = recorded()
     const ann = submit('ann', 500)
     await pass(0)
@@ -687,7 +687,7 @@ describe('a record of acceptance', () => {
     expect(added).toEqual([])
   })
 
-  it('makes its clients wait for a silent Redis for a moment only', async () => {
+  it('lets its clients wait only a moment for a Redis that does not answer', async () => {
     const { submit, end } = given({ ensureListed: () => new Promise<never>(() => undefined) })
     const ann = submit('ann', 500)
     await pass(0)
@@ -734,7 +734,7 @@ describe('a record of acceptance', () => {
     expect(got[2]?.result?.kind).toBe('decided')
   })
 
-  it('that fails before the add has ended makes the client get "unknown", not a second attempt', async () => {
+  it('is not attempted again for the same client if it failed before the add has ended', async () => {
     const { submit, end, records } = recorded()
     const ann = submit('ann', 0)
     await pass(0)

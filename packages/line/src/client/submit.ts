@@ -79,8 +79,8 @@ export interface Submitter {
 }
 
 /**
- * After its deadline, a client still waits at most this long for a lookup in PostgreSQL, and once
- * its job is recorded, for a lookup in Redis, ms.
+ * After its deadline, a client waits at most this long for a lookup in PostgreSQL, and, once its
+ * job is recorded, at most as long again for a lookup in Redis, ms.
  */
 const LAST_CHECK_MS = 100
 
@@ -213,9 +213,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   }
 
   /**
-   * Called when a job was stored or recorded, and when another of its clients waits for acceptance
-   * only. Answers these clients if the job cannot be lost any more. If it is not being recorded yet,
-   * this starts it.
+   * Called when a job was stored or recorded, and when another of its clients waits only for
+   * acceptance. Answers these clients if the job cannot be lost any more, and starts to record the
+   * job if that has not begun.
    */
   function settleAcceptance(job: PendingJob): void {
     if (job.state === 'storing' || !hasAccepting(job)) return
@@ -238,9 +238,9 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   /**
    * Records a job as accepted.
    *
-   * If Redis loses the job after this, a recovery puts it in its place. If Redis had lost it before,
-   * a recovery may have ended without it, and later commands would overtake it. So a job that Redis
-   * has had for a while is looked for once more, before its clients are told that it is accepted.
+   * If Redis loses the job after this, a recovery puts it back in its place. If Redis has lost it
+   * before, a recovery may have ended without it, and later commands would overtake it. So a job that
+   * was stored some time ago is looked for once more before its clients get "accepted".
    */
   async function record(job: PendingJob): Promise<void> {
     transitionRecord(job, 'recording')
@@ -331,8 +331,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 }
 
 /**
- * The result for a client that asked for no decision: a decision that comes before the record is
- * committed only says that the command is accepted.
+ * The result for a client that asked for no decision. If the decision comes before the record is
+ * committed, it only shows that the command is accepted.
  */
 function acceptanceOf(result: SubmitResult): SubmitResult {
   if (result.kind !== 'decided') return result

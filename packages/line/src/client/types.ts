@@ -17,9 +17,7 @@ export type SubmitResult =
   | { kind: 'unknown'; commandId: string }
 
 export interface SubmitOptions {
-  /**
-   * How long to wait for the decision, ms. With 0 the result is never `decided`.
-   */
+  /** How long to wait for the decision, ms. With 0 the result is never `decided`. */
   waitMs: number
   /**
    * How much of the error budget the request has already spent, ms, for example because Redis did
