@@ -32,10 +32,12 @@ describe('a recovery of a line', () => {
     const lost = [1, 2, 3].map(() => newJobId(lineName, 1, Date.now()))
     const accepted = [lost[2], strays[1], lost[0], lost[1]] as string[]
 
-    const added = await recovery.addLost(accepted.map((jobId) => ({ lineName, jobId, payload })))
+    const found = await recovery.find(accepted.map((jobId) => ({ lineName, jobId, payload })))
+    await recovery.add(found.missing)
     await recovery.putFirst(new Map([[lineName, accepted]]))
 
-    expect(added).toBe(3)
+    expect(found.missing.map(({ jobId }) => jobId)).toEqual([lost[2], lost[0], lost[1]])
+    expect(found.relisted).toEqual([])
     expect(await kit.queuedJobs(lineName)).toEqual([...accepted, strays[0]])
   })
 
@@ -106,13 +108,13 @@ describe('a worker that finds another generation', () => {
     const jobIds = await kit.add(lineName, 3)
     const worker = await kit.process({ readGeneration: async () => null })
 
-    expect(await worker.line(lineName).serve(always)).toBe(0)
+    expect(await worker.line(lineName).serve(always)).toBeUndefined()
 
     expect(worker.readiness.generation()).toBeUndefined()
     expect(worker.applied).toEqual([])
     expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
     expect(await kit.active(lineName)).toEqual([])
-    expect(await worker.line(lineName).serve(always)).toBe(0)
+    expect(await worker.line(lineName).serve(always)).toBeUndefined()
   })
 
   it('leaves the job that a completion has fetched if it became unsure meanwhile', async () => {
@@ -137,7 +139,7 @@ describe('a worker that finds another generation', () => {
       },
     })
 
-    expect(await worker.line(lineName).serve(always)).toBe(0)
+    expect(await worker.line(lineName).serve(always)).toBeUndefined()
 
     expect(worker.applied).toEqual([])
     expect(await kit.queuedJobs(lineName)).toEqual(jobIds)

@@ -27,16 +27,23 @@ export function createSimulatedRecovery(
 
     begin: (token) => step(() => data.beginRecovery(token)),
 
-    async addLost(jobs) {
-      if (without.recovery) return 0
+    async find(jobs) {
+      if (without.recovery) return { missing: [], relisted: [] }
       const states = await Promise.all(
         [...chunksOf(jobs, JOBS_AT_ONCE)].map((portion) =>
           connection.call(() => portion.map(({ lineName, jobId }) => data.relist(lineName, jobId))),
         ),
       )
-      const lost = jobs.filter((_, i) => states.flat()[i] === 'missing')
+      const found = states.flat()
+      return {
+        missing: jobs.filter((_, i) => found[i] === 'missing'),
+        relisted: jobs.filter((_, i) => found[i] === 'relisted'),
+      }
+    },
+
+    async add(jobs) {
       await Promise.all(
-        [...chunksOf(lost, JOBS_AT_ONCE)].map((portion) =>
+        [...chunksOf(jobs, JOBS_AT_ONCE)].map((portion) =>
           step(() => {
             for (const { lineName, jobId, payload } of portion) {
               data.enter(lineName, countEvents(payload.commands), Number.POSITIVE_INFINITY)
@@ -45,8 +52,9 @@ export function createSimulatedRecovery(
           }),
         ),
       )
-      return lost.length
     },
+
+    wake: (lineNames) => connection.call(() => [...lineNames].forEach(streams.wakeUp)),
 
     async putFirst(jobIds) {
       await Promise.all(

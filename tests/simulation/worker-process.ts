@@ -88,7 +88,9 @@ export function startWorker(world: World, name: string): WorkerProcess {
     })
     const keeper = keepAcceptedJobs({
       store: world.acceptedJobsOf(process),
-      redis: world.without.lostJobs ? { addLost: () => Promise.resolve(0) } : recovery,
+      redis: world.without.lostJobs
+        ? { ...recovery, find: () => Promise.resolve({ missing: [], relisted: [] }) }
+        : recovery,
       readiness,
       onRescued: () => undefined,
       log: silent,

@@ -175,7 +175,7 @@ export const withoutOrderOfAcceptance =
     const redis = create(...args)
     return {
       ...redis,
-      addLost: (jobs) => redis.addLost([...jobs].reverse()),
+      add: (jobs) => redis.add([...jobs].reverse()),
       putFirst: async () => undefined,
     }
   }

@@ -47,7 +47,10 @@ async function addLost(deps: InspectDeps, acceptedNo: number): Promise<string | 
   const [lost] = await findLostAccepted(redis, pool, layout, acceptedNo)
   if (lost === undefined) return undefined
   if (lost.isCompleted) await queues.queueOf(lost.lineName).remove(lost.jobId)
-  if ((await createRecoveryRedis(redis, layout).addLost([lost])) === 0) return undefined
+  const recovery = createRecoveryRedis(redis, layout)
+  const { missing } = await recovery.find([lost])
+  if (missing.length === 0) return undefined
+  await recovery.add(missing)
   await announce(deps, lost.lineName)
   return 'it was added again at the end of its line'
 }

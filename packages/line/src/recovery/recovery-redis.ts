@@ -17,12 +17,12 @@ export interface RecoveryRedis {
   readGeneration(): Promise<{ runId: string; generation: string | undefined }>
   /** Writes the token of a recovery into each shard. */
   begin(token: string): Promise<void>
-  /**
-   * Adds those jobs that Redis does not have, and lists those again that no list contains.
-   *
-   * @returns how many were added
-   */
-  addLost(jobs: readonly JobToStore[]): Promise<number>
+  /** Looks for jobs, and lists those again that no list contains, at the end of their lines. */
+  find(jobs: readonly JobToStore[]): Promise<FoundJobs>
+  /** Adds jobs that Redis does not have at the end of their lines, and counts them in. */
+  add(jobs: readonly JobToStore[]): Promise<void>
+  /** Tells the workers that these lines have work. */
+  wake(lineNames: Iterable<string>): Promise<void>
   /** Puts the jobs of each line before its other undecided jobs, and wakes the workers. */
   putFirst(jobIds: ReadonlyMap<string, readonly string[]>): Promise<void>
   /**
@@ -31,6 +31,14 @@ export interface RecoveryRedis {
    * @returns false if the token of a shard is gone, because Redis has lost its data since `begin`
    */
   end(token: string, generation: string): Promise<boolean>
+}
+
+/** What became of jobs that Redis should have. */
+export interface FoundJobs {
+  /** Jobs that Redis does not have. */
+  missing: JobToStore[]
+  /** Jobs that no list contained until now. */
+  relisted: JobToStore[]
 }
 
 /** Maximum number of lines whose order is changed at a time. */
@@ -43,6 +51,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
   const relistJob = defineRelistJob(redis)
   const putFirst = definePutFirst(redis)
   const endRecovery = defineEndRecovery(redis)
+  const wake = (lineName: string): Promise<unknown> => sendWakeUp(redis, layout, lineName)
 
   return {
     isConnected: () => redis.status === 'ready',
@@ -62,22 +71,31 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
       await Promise.all(prefixes.map((prefix) => redis.set(recoveringKey(prefix), token)))
     },
 
-    async addLost(jobs) {
+    async find(jobs) {
       writeTogether(redis)
       const states = await Promise.all(
         jobs.map(({ lineName, jobId }) => relistJob(lineBase(lineName, layout), jobId)),
       )
-      const lost = jobs.filter((_, index) => states[index] === 'missing')
+      return {
+        missing: jobs.filter((_, index) => states[index] === 'missing'),
+        relisted: jobs.filter((_, index) => states[index] === 'relisted'),
+      }
+    },
+
+    async add(jobs) {
       writeTogether(redis)
       await Promise.all([
-        ...countByLine(lost).map(([lineName, counts]) =>
+        ...countByLine(jobs).map(([lineName, counts]) =>
           depth.admit(lineName, counts, undefined, true, ''),
         ),
-        ...lost.map(({ lineName, jobId, payload }) =>
+        ...jobs.map(({ lineName, jobId, payload }) =>
           queues.queueOf(lineName).add('commands', payload, { jobId, attempts: 1 }),
         ),
       ])
-      return lost.length
+    },
+
+    async wake(lineNames) {
+      await Promise.all([...lineNames].map(wake))
     },
 
     async putFirst(jobIds) {
@@ -85,7 +103,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
         await Promise.all(
           lines.flatMap(([lineName, ids]) => [
             putFirst(lineBase(lineName, layout), ids),
-            sendWakeUp(redis, layout, lineName),
+            wake(lineName),
           ]),
         )
       }

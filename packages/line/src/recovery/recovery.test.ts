@@ -37,12 +37,16 @@ function createServers() {
     async begin(token) {
       world.token = token
     },
-    async addLost(jobs: readonly JobToStore[]) {
-      const lost = jobs.filter(({ lineName, jobId }) => !world.lines.get(lineName)?.includes(jobId))
-      for (const { lineName, jobId } of lost)
-        world.lines.set(lineName, [...(world.lines.get(lineName) ?? []), jobId])
-      return lost.length
+    async find(jobs: readonly JobToStore[]) {
+      const isMissing = ({ lineName, jobId }: JobToStore): boolean =>
+        world.lines.get(lineName)?.includes(jobId) !== true
+      return { missing: jobs.filter(isMissing), relisted: [] }
     },
+    async add(jobs) {
+      for (const { lineName, jobId } of jobs)
+        world.lines.set(lineName, [...(world.lines.get(lineName) ?? []), jobId])
+    },
+    wake: async () => undefined,
     async putFirst(jobIds) {
       for (const [lineName, ids] of jobIds) {
         const others = (world.lines.get(lineName) ?? []).filter((id) => !ids.includes(id))

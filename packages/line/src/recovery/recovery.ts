@@ -104,7 +104,9 @@ async function addAllLost(
   let after: number | undefined = 0
   while (after !== undefined) {
     const page = await store.readUndecided(after, JOBS_PER_PAGE)
-    added += await redis.addLost(page.jobs)
+    const { missing } = await redis.find(page.jobs)
+    await redis.add(missing)
+    added += missing.length
     for (const { lineName, jobId } of page.jobs) {
       const ofLine = recorded.get(lineName)
       if (ofLine === undefined) recorded.set(lineName, [jobId])

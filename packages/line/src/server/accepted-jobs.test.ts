@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers())
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 
-function given({ isReady = true, lost = 0 } = {}) {
+function given({ isReady = true, missing = 0, relisted = 0 } = {}) {
   const calls: string[] = []
   const steps: Awaited<ReturnType<AcceptedJobStore['removeDecided']>>[] = []
   const pages: Awaited<ReturnType<AcceptedJobStore['readUndecided']>>[] = []
@@ -27,7 +27,18 @@ function given({ isReady = true, lost = 0 } = {}) {
         return pages.shift() ?? { jobs: [], next: undefined }
       },
     },
-    redis: { addLost: async () => lost },
+    redis: {
+      find: async (jobs) => ({
+        missing: jobs.slice(0, missing),
+        relisted: jobs.slice(missing, missing + relisted),
+      }),
+      async add(jobs) {
+        for (const { jobId } of jobs) calls.push(`add ${jobId}`)
+      },
+      async wake(lineNames) {
+        calls.push(`wake ${[...lineNames]}`)
+      },
+    },
     readiness,
     onRescued: (jobs) => rescued.push(jobs),
     log: createLog('test', 'silent'),
@@ -36,12 +47,13 @@ function given({ isReady = true, lost = 0 } = {}) {
   return { calls, steps, pages, rescued }
 }
 
-const undecided = {
-  lineName: 'event-1',
-  jobId: 'event-1.x.1',
-  acceptedNo: 1,
+const undecided = (lineName: string, acceptedNo: number) => ({
+  lineName,
+  jobId: `${lineName}.${acceptedNo}.1`,
+  acceptedNo,
   payload: { v: 3, acceptedAtMs: 1, commands: [] },
-}
+})
+const restores = (calls: string[]): string[] => calls.filter((call) => /^(add|wake)/.test(call))
 
 describe('the records of accepted jobs', () => {
   it('are removed step by step until a step finds none that is decided', async () => {
@@ -67,8 +79,8 @@ describe('the records of accepted jobs', () => {
   })
 
   it('show single jobs that Redis has lost, a page at a time and from the beginning again', async () => {
-    const { calls, pages, rescued } = given({ lost: 1 })
-    pages.push({ jobs: [undecided], next: 500 }, { jobs: [], next: undefined })
+    const { calls, pages } = given()
+    pages.push({ jobs: [undecided('a', 1)], next: 500 }, { jobs: [], next: undefined })
     await pass(3000)
 
     expect(calls.filter((call) => call.startsWith('look'))).toEqual([
@@ -76,7 +88,39 @@ describe('the records of accepted jobs', () => {
       'look after 500, 5000 ms old',
       'look after 0, 5000 ms old',
     ])
+  })
+
+  it('make a worker add a lost job again and wake its line at once', async () => {
+    const { calls, pages, rescued } = given({ missing: 2, relisted: 1 })
+    const jobs = [undecided('a', 1), undecided('a', 2), undecided('b', 3)]
+    pages.push({ jobs, next: undefined }, { jobs, next: undefined })
+    await pass(1000)
+
+    expect(restores(calls)).toEqual(['add a.1.1', 'add a.2.1', 'wake a,b'])
+    expect(rescued).toEqual([2])
+  })
+
+  it('are read again, so that a job that was decided meanwhile is not added', async () => {
+    const { calls, pages, rescued } = given({ missing: 2 })
+    const [decided, lost] = [undecided('a', 1), undecided('b', 2)]
+    pages.push({ jobs: [decided, lost], next: 500 }, { jobs: [lost], next: 500 })
+    await pass(1000)
+
+    expect(restores(calls)).toEqual(['add b.2.1', 'wake b'])
     expect(rescued).toEqual([1])
+    expect(calls.filter((call) => call.startsWith('look'))).toEqual([
+      'look after 0, 5000 ms old',
+      'look after 0, 5000 ms old',
+    ])
+  })
+
+  it('do not count a job as rescued that was decided meanwhile', async () => {
+    const { calls, pages, rescued } = given({ missing: 1 })
+    pages.push({ jobs: [undecided('a', 1)], next: undefined }, { jobs: [], next: undefined })
+    await pass(1000)
+
+    expect(restores(calls)).toEqual([])
+    expect(rescued).toEqual([])
   })
 
   it('are left to a recovery while Redis may lack accepted jobs', async () => {

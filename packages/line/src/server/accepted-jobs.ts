@@ -1,11 +1,12 @@
 import type { AcceptedJobStore } from '@ticket-line/db'
 import { every, type Log } from '@ticket-line/shared'
+import type { JobToStore } from '../queues.js'
 import type { Readiness } from '../recovery/readiness.js'
 import type { RecoveryRedis } from '../recovery/recovery-redis.js'
 
 export interface AcceptedJobsDeps {
   store: Pick<AcceptedJobStore, 'readUndecided' | 'removeDecided'>
-  redis: Pick<RecoveryRedis, 'addLost'>
+  redis: Pick<RecoveryRedis, 'find' | 'add' | 'wake'>
   readiness: Readiness
   /** Called with the number of jobs that were added again. */
   onRescued: (jobs: number) => void
@@ -44,17 +45,20 @@ export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
   async function addLost(): Promise<void> {
     // A recovery adds the jobs in their order.
     if (readiness.generation() === undefined) return
-    const { jobs, next } = await store.readUndecided(
-      lookedUpTo,
-      LOOKED_FOR_PER_ROUND,
-      ON_ITS_WAY_MS,
-    )
+    const after = lookedUpTo
+    const read = () => store.readUndecided(after, LOOKED_FOR_PER_ROUND, ON_ITS_WAY_MS)
+    const { jobs, next } = await read()
     lookedUpTo = next ?? 0
     if (jobs.length === 0) return
-    const added = await redis.addLost(jobs)
-    if (added === 0) return
-    deps.onRescued(added)
-    deps.log.warn({ added }, 'Redis had lost single jobs: added them again')
+    const { missing, relisted } = await redis.find(jobs)
+    const lost = missing.length === 0 ? [] : selectUndecided(missing, (await read()).jobs)
+    if (lost.length > 0) await redis.add(lost)
+    const putBack = [...lost, ...relisted]
+    if (putBack.length === 0) return
+    await redis.wake(new Set(putBack.map(({ lineName }) => lineName)))
+    if (lost.length > 0) deps.onRescued(lost.length)
+    const counts = { added: lost.length, relisted: relisted.length }
+    deps.log.warn(counts, 'Redis had lost single jobs: put them back into their lines')
   }
 
   const keeping = every(
@@ -66,4 +70,16 @@ export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
     { onError: (err) => deps.log.debug({ err }, 'could not look after accepted jobs') },
   )
   return { stop: () => void keeping.stop() }
+}
+
+/**
+ * Selects the jobs that are still undecided. A worker may have decided a job after the page was
+ * read. Redis then may have removed it before it was looked for.
+ */
+function selectUndecided(
+  jobs: readonly JobToStore[],
+  undecided: readonly { jobId: string }[],
+): JobToStore[] {
+  const ids = new Set(undecided.map(({ jobId }) => jobId))
+  return jobs.filter(({ jobId }) => ids.has(jobId))
 }

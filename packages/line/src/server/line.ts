@@ -80,10 +80,11 @@ export interface Line {
    * lack accepted jobs, or `mayContinue` returns false.
    *
    * @param mayContinue Called before each further job.
-   * @returns how many jobs were served
+   * @returns how many jobs were served; undefined if there were none because Redis may lack accepted
+   * jobs
    * @throws if Redis fails, or if `onJob` throws. The line may be served again
    */
-  serve(mayContinue: () => boolean): Promise<number>
+  serve(mayContinue: () => boolean): Promise<number | undefined>
   /**
    * Returns active jobs whose lock has expired to the head of the line.
    *
@@ -223,7 +224,7 @@ export function createLine(
     async serve(mayContinue) {
       if (deps.isStopping() || clock.steadyMs() < leftToOthersUntilMs) return 0
       const generation = deps.readiness.generation()
-      if (generation === undefined) return 0
+      if (generation === undefined) return undefined
       // Each call has a token of its own. A process that froze and lost its lock must not complete
       // a job that another process has by now.
       const token = `${deps.processName}:${worker.id}:${serves++}`
@@ -247,7 +248,7 @@ export function createLine(
         job = jobOf(await serveJob(job, token, mayContinue), token)
         served += 1
       }
-      return served
+      return served === 0 && deps.readiness.generation() !== generation ? undefined : served
     },
     async recoverStalled() {
       await deps.shortenLocks(base)

@@ -8,11 +8,12 @@ const silent = { warn: () => undefined } as unknown as Log
 
 /**
  * A scheduler of lines whose jobs are numbers. `elsewhere` has the lines of which another process
- * has the active job.
+ * has the active job, and `unsure` those that cannot be served, because Redis may lack jobs.
  */
 function given(overrides: Partial<SchedulerDeps> = {}) {
   const queued = new Map<string, number>()
   const elsewhere = new Set<string>()
+  const unsure = new Set<string>()
   const stalled = new Set<string>()
   const serves: string[] = []
   const handedOver: string[] = []
@@ -20,6 +21,7 @@ function given(overrides: Partial<SchedulerDeps> = {}) {
   const createLine = (lineName: string): Line => ({
     async serve(mayContinue) {
       serves.push(lineName)
+      if (unsure.has(lineName)) return undefined
       if (elsewhere.has(lineName)) return 0
       let served = 0
       while ((queued.get(lineName) ?? 0) > 0) {
@@ -58,6 +60,7 @@ function given(overrides: Partial<SchedulerDeps> = {}) {
     scheduler,
     queued,
     elsewhere,
+    unsure,
     stalled,
     serves,
     handedOver,
@@ -132,6 +135,19 @@ describe('the scheduler', () => {
     await vi.advanceTimersByTimeAsync(480)
     expect(queued.get('event-1')).toBe(1)
     await vi.advanceTimersByTimeAsync(20)
+    scheduler.wake('event-1')
+    await vi.advanceTimersByTimeAsync(20)
+    expect(queued.get('event-1')).toBe(0)
+  })
+
+  it('serves a line at once when Redis has everything again', async () => {
+    const { scheduler, unsure, queued } = given({ monitorEveryMs: 60_000 })
+    open = scheduler
+    unsure.add('event-1')
+    queued.set('event-1', 1)
+    scheduler.wake('event-1')
+    await vi.advanceTimersByTimeAsync(10)
+    unsure.delete('event-1')
     scheduler.wake('event-1')
     await vi.advanceTimersByTimeAsync(20)
     expect(queued.get('event-1')).toBe(0)

@@ -21,7 +21,8 @@
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
  * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,
  * and has not served the line lately, is a standby for `STANDBY_MS`, so that on a busy line the
- * others do not ask Redis in vain for every job.
+ * others do not ask Redis in vain for every job. A process that did not fetch, because Redis may lack
+ * accepted jobs, is no standby. Otherwise it would ignore the sweep that follows a recovery.
  *
  * The *monitor* checks the lines that this process does not serve, if they were woken lately or
  * have work. It notices what wake-ups do not report: a worker that died, stopped, or has no free
@@ -224,7 +225,8 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     try {
       const served = await line.line.serve(mayContinue)
       const nowMs = clock.steadyMs()
-      if (served > 0) line.servedAtMs = nowMs
+      if (served === undefined) next = QUIET
+      else if (served > 0) line.servedAtMs = nowMs
       else if (nowMs - line.servedAtMs > MONITOR_MS)
         next = { kind: 'standby', untilMs: nowMs + STANDBY_MS }
     } catch (err) {
