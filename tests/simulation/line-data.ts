@@ -83,6 +83,7 @@ export function leaveLine({ wait, depth }: LineData, counts: Map<number, number>
 export interface MarkTimes {
   markMs: number
   addingMs: number
+  searchedMs: number
   rejectedMs: number
 }
 
@@ -90,7 +91,7 @@ export interface MarkTimes {
 export function hasSettle(
   line: LineData,
   eventId: number,
-  { markMs, addingMs }: MarkTimes,
+  { markMs, addingMs, searchedMs }: MarkTimes,
   nowMs: number,
 ): boolean {
   const mark = line.marks.get(eventId)
@@ -98,7 +99,11 @@ export function hasSettle(
   if (mark === undefined || leftMs <= 0) return false
   if (mark.jobId === 'rejected' || leftMs > markMs - addingMs) return true
   if (!line.jobs.has(mark.jobId) || line.completed.includes(mark.jobId)) return false
-  const isListed = line.wait.includes(mark.jobId) || line.active.includes(mark.jobId)
-  if (isListed && leftMs < markMs / 2) mark.untilMs = nowMs + markMs
+  if (leftMs > markMs - searchedMs) return true
+  if (!line.wait.includes(mark.jobId) && !line.active.includes(mark.jobId)) {
+    line.jobs.delete(mark.jobId)
+    return false
+  }
+  mark.untilMs = nowMs + markMs
   return true
 }

@@ -56,10 +56,7 @@ export interface RedisData {
   save(): SavedData
   /** Starts again with what was saved, or with nothing. */
   restart(saved?: SavedData): Loss
-  /**
-   * Removes a queued job, or only its entry in the list. The entries of settles stay, because the
-   * mark of a settle without an entry lasts for 30 s.
-   */
+  /** Removes a queued job, or only its entry in the list. */
   loseJob(pick: <T>(jobs: T[]) => T | undefined, what: 'job' | 'entry'): Loss
 }
 
@@ -301,10 +298,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       }),
     loseJob: (pick, what) =>
       remove(() => {
-        const queued = [...lines.values()].flatMap(({ wait, jobs }) =>
-          wait.filter((jobId) => what === 'job' || !isSettle(jobs.get(jobId))),
-        )
-        const jobId = pick(queued)
+        const jobId = pick([...lines.values()].flatMap(({ wait }) => wait))
         if (jobId === undefined) return
         const line = lineOf(lineNameIn(jobId))
         line.wait.splice(line.wait.indexOf(jobId), 1)

@@ -9,8 +9,10 @@
 
     ARGV[1] how long a mark lasts, ms
     ARGV[2] how long after its mark the job of a settle may still be on its way into the line, ms
-    ARGV[3] how long the mark of a rejected settle lasts, ms
-    ARGV[4], ARGV[5], ARGV[6], ARGV[7] … base of the line, its name, id of the event, and id of the
+    ARGV[3] how long after its mark, or after the last search, the lists of the line are searched for
+      the job, ms
+    ARGV[4] how long the mark of a rejected settle lasts, ms
+    ARGV[5], ARGV[6], ARGV[7], ARGV[8] … base of the line, its name, id of the event, and id of the
       job of its settle, for each event
 
   Output:
@@ -19,18 +21,22 @@
   A mark is the id of the job. An event is not marked again while the job is on its way into the
   line, while the line has it, and for a while after the settle was rejected. If the process died
   before it added the job, or if the job was lost, the event is marked again. If a job stays in its
-  line for long, its mark is renewed as long as a list contains the job.
+  line for long, its mark is renewed as long as a list contains the job. If no list does, no worker
+  would ever serve it, so its data is deleted and the event is marked again.
 ]]
 local registered_key = KEYS[1]
 local mark_ms = tonumber(ARGV[1])
 local adding_ms = tonumber(ARGV[2])
-local rejected_ms = tonumber(ARGV[3])
+local searched_ms = tonumber(ARGV[3])
+local rejected_ms = tonumber(ARGV[4])
 
 --- @include "include/now"
 
 local function is_listed(base, job_id)
   return redis.call('LPOS', base .. 'active', job_id) or redis.call('LPOS', base .. 'wait', job_id)
     or redis.call('LPOS', base .. 'paused', job_id)
+    or redis.call('ZSCORE', base .. 'prioritized', job_id)
+    or redis.call('ZSCORE', base .. 'delayed', job_id)
 end
 
 local function has_settle(mark_key, base)
@@ -42,9 +48,12 @@ local function has_settle(mark_key, base)
   if left_ms > mark_ms - adding_ms and left_ms <= mark_ms then return true end
   local job = redis.call('HMGET', base .. job_id, 'timestamp', 'finishedOn')
   if not job[1] or job[2] then return false end
-  if left_ms < mark_ms / 2 and is_listed(base, job_id) then
-    redis.call('PEXPIRE', mark_key, mark_ms)
+  if left_ms > mark_ms - searched_ms then return true end
+  if not is_listed(base, job_id) then
+    redis.call('DEL', base .. job_id)
+    return false
   end
+  redis.call('PEXPIRE', mark_key, mark_ms)
   return true
 end
 
@@ -57,7 +66,7 @@ local function count(base, line_name, event_id)
 end
 
 local marked = {}
-for i = 4, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
   local base = ARGV[i]
   local line_name = ARGV[i + 1]
   local event_id = ARGV[i + 2]

@@ -184,6 +184,14 @@ export interface SettleToMark {
   jobId: string
 }
 
+/** Times of `mark-settles.lua`, ms. */
+export interface SettleTimes {
+  markMs: number
+  addingMs: number
+  searchedMs: number
+  rejectedMs: number
+}
+
 /**
  * The lines of all settles must be of the shard with the given prefix.
  *
@@ -194,16 +202,20 @@ export function defineMarkSettles(redis: Redis) {
   return async (
     prefix: string,
     settles: readonly SettleToMark[],
-    times: { markMs: number; addingMs: number; rejectedMs: number },
+    times: SettleTimes,
   ): Promise<boolean[]> => {
-    const { markMs, addingMs, rejectedMs } = times
+    const { markMs, addingMs, searchedMs, rejectedMs } = times
     const each = settles.flatMap(({ base, lineName, eventId, jobId }) => [
       base,
       lineName,
       eventId,
       jobId,
     ])
-    const reply = await run(registeredLinesKey(prefix), markMs, addingMs, rejectedMs, ...each)
+    const reply = await run(
+      registeredLinesKey(prefix),
+      ...[markMs, addingMs, searchedMs, rejectedMs],
+      ...each,
+    )
     return reply.map((marked) => marked === 1)
   }
 }

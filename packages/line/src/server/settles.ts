@@ -46,6 +46,11 @@ const MARK_MS = 30_000
  */
 const ADDING_MS = 2000
 /**
+ * After this long, the lists of a line are searched for the job of a settle, and again at this
+ * interval, ms. A long list takes a while to search.
+ */
+const SEARCHED_MS = 3000
+/**
  * After a settle was rejected or set aside, no other is added for its event for this long, ms. The
  * next one would probably fail too.
  */
@@ -87,7 +92,12 @@ export interface SettlesDeps {
 }
 
 export function createSettles({ store, layout, newJobId, log, clock }: SettlesDeps): Settles {
-  const times = { markMs: MARK_MS, addingMs: ADDING_MS, rejectedMs: REJECTED_MS }
+  const times = {
+    markMs: MARK_MS,
+    addingMs: ADDING_MS,
+    searchedMs: SEARCHED_MS,
+    rejectedMs: REJECTED_MS,
+  }
 
   function newJob(eventId: number): SettleToMark {
     const lineName = lineNameOf(eventId, layout)
