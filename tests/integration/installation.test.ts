@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createRedisOwnership } from '@ticket-line/line'
+import { createInstallationStore } from '@ticket-line/db'
+import { createInstallationWatch, createRedisOwnership } from '@ticket-line/line'
+import { createLog } from '@ticket-line/shared'
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
@@ -8,7 +11,7 @@ import { createEmptyDatabase, queryOnce } from '../stack/databases.ts'
 import type { Env, ServiceProcess } from '../stack/processes.ts'
 import { fatalMessagesOf, startRefused } from '../stack/refused-start.ts'
 import { startServers } from '../stack/servers.ts'
-import { type System, startSystem } from '../stack/system.ts'
+import { createBase, type System, startSystem } from '../stack/system.ts'
 
 // Each test starts several processes, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 })
@@ -228,6 +231,35 @@ it('takes a flushed Redis again, and ends if another installation owns it', asyn
     expect(await fatalMessagesOf(ended)).toEqual([
       expect.stringMatching(/belong to another installation \(another;/),
     ])
+  }
+})
+
+it('owns a flushed Redis again as soon as a process notices the loss', async () => {
+  const base = await createBase()
+  onTestFinished(() => base.remove())
+  const layout = { sharedLines: 0, shards: 1, keyPrefix: base.keyPrefix }
+  const pool = new pg.Pool({ connectionString: base.databaseUrl, max: 2 })
+  onTestFinished(() => pool.end())
+  const redis = new Redis(base.redisUrl)
+  onTestFinished(() => redis.disconnect())
+  const watch = createInstallationWatch({
+    redis,
+    store: createInstallationStore(pool),
+    layout,
+    service: 'api',
+    log: createLog('test', 'silent'),
+    onRefused: (message) => expect.unreachable(message),
+  })
+  await watch.join()
+  onTestFinished(() => watch.leave())
+  const key = `${base.keyPrefix}{s0}:installation`
+
+  // Without a call of `checkNow`, each of these takes up to two seconds.
+  for (let i = 0; i < 6; i++) {
+    await redis.del(key)
+    watch.checkNow()
+    const isTaken = async () => (await redis.exists(key)) === 1
+    expect(await until(isTaken, { timeoutMs: 1000 })).toBe(true)
   }
 })
 

@@ -112,6 +112,10 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
+  // A process that starts waits until Redis has its owner again.
+  readiness.onChange((isReady) => {
+    if (!isReady) installation.checkNow()
+  })
   const recovery = watchReadiness({
     redis: createRecoveryRedis(line.redis, config.layout),
     readiness,

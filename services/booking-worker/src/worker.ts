@@ -105,6 +105,10 @@ export async function startWorker(
 
   const store = createLineStore(database.pool, maintenance.pool)
   const readiness = createReadiness()
+  // A process that starts waits until Redis has its owner again.
+  readiness.onChange((isReady) => {
+    if (!isReady) member.checkNow()
+  })
   const acceptedJobs = createAcceptedJobStore(maintenance.pool)
   const lineServer = serveLines(startup, {
     store,

@@ -40,6 +40,8 @@ export interface Member {
   redis: Redis
   /** True if this installation owns the keys in Redis. */
   isSure(): boolean
+  /** Called when Redis may have lost its data. Checks at once whether it still has its owner. */
+  checkNow(): void
   /** Returns the names of the servers that the process cannot use now. */
   findUnreachable(): Promise<string[]>
 }
@@ -72,6 +74,7 @@ export async function joinInstallation(deps: MemberDeps): Promise<Member> {
   return {
     redis,
     isSure: installation.isSure,
+    checkNow: installation.checkNow,
     async findUnreachable() {
       const [redis, postgres] = await Promise.all([
         probe(writeToRedis, PROBE_TIMEOUT_MS),

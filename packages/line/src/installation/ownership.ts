@@ -28,7 +28,7 @@ export interface ProcessMark {
 export const ALIVE_MS = 6000
 /** How often a process checks whether its servers still belong together, ms. */
 export const CHECK_EVERY_MS = 2000
-/** Pause before a process that waits for other processes reads the owner again, ms. */
+/** Pause before a process that is not sure reads the owner again, ms. */
 export const READ_AGAIN_MS = 250
 
 /** A process that marks itself as alive. */

@@ -60,6 +60,8 @@ export interface InstallationWatch {
   join(): Promise<void>
   /** False while it is uncertain whether Redis is the right one, for example after a reconnect. */
   isSure(): boolean
+  /** Called when Redis may have lost its data. Checks at once whether it still has its owner. */
+  checkNow(): void
   /** Stops watching and tells the other processes that this one has ended. */
   leave(): Promise<void>
 }
@@ -90,7 +92,9 @@ interface Membership {
  * use, the process is `differing`, and after ten seconds `refused`. If no process has used the
  * other one for six seconds, the process records ours in its place instead.
  *
- * Checks run every two seconds and after each reconnect, one at a time. A check that is under way
+ * Checks run every two seconds, after each reconnect, and when Redis may have lost its data, one at
+ * a time. While the process is `unsure` or `differing`, they run four times a second. Otherwise a
+ * check that failed would keep the process from its work for two seconds. A check that is under way
  * when the process becomes `refused` or `left` has no effect on its state.
  */
 type State =
@@ -116,6 +120,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   const processId = randomUUID()
   let state: State = { kind: 'joining' }
   let checking: Loop | undefined
+  let checkingAgain: Loop | undefined
   /** Id of the database that answered last; undefined if the role may not read it. */
   let databaseId: string | undefined
 
@@ -123,7 +128,10 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   function become(next: State): boolean {
     if (!MAY_FOLLOW[state.kind].includes(next.kind)) return false
     state = next
-    if (next.kind === 'refused' || next.kind === 'left') void checking?.stop()
+    if (isOver()) {
+      void checking?.stop()
+      void checkingAgain?.stop()
+    }
     return true
   }
 
@@ -163,11 +171,20 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
     redis.on('close', () => {
       if (state.kind === 'sure') become({ kind: 'unsure', member: state.member })
     })
-    checking = every(CHECK_EVERY_MS, check, {
-      // A server cannot be reached. Other parts watch for that and report it.
-      onError: (err) => log.debug({ err }, 'the installation could not be checked'),
-    })
-    redis.on('ready', () => void checking?.runNow())
+    // A server cannot be reached. Other parts watch for that and report it.
+    const onError = (err: unknown): void =>
+      log.debug({ err }, 'the installation could not be checked')
+    checking = every(CHECK_EVERY_MS, check, { onError })
+    checkingAgain = every(
+      READ_AGAIN_MS,
+      () => (state.kind === 'unsure' || state.kind === 'differing' ? checkNow() : undefined),
+      { onError },
+    )
+    redis.on('ready', checkNow)
+  }
+
+  function checkNow(): void {
+    void checking?.runNow()
   }
 
   /** Reads the record, and writes this layout into it if all lines are known to be empty. */
@@ -298,6 +315,7 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
   return {
     join,
     isSure: () => state.kind === 'sure',
+    checkNow,
     async leave() {
       const member = 'member' in state ? state.member : undefined
       become({ kind: 'left' })
