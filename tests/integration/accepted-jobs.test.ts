@@ -3,6 +3,7 @@ import {
   type AcceptedJob,
   createAcceptedJobStore,
   createCommandStore,
+  createInstallationStore,
   whileAlone,
 } from '@ticket-line/db'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -154,6 +155,21 @@ describe('the record of accepted jobs', () => {
       commandsAhead: 2,
     })
     expect(await store().find('event-1.0ms0mwutc59donnnnimop.1')).toBeUndefined()
+  })
+})
+
+describe('the generation of Redis', () => {
+  it('is that of the last recovery', async () => {
+    const layout = { sharedLines: 0, shards: 1, keyPrefix: 'test' }
+    await createInstallationStore(kit.database.pool).readOrCreate(layout)
+    expect(await store().readGeneration()).toBeUndefined()
+
+    await store().recordGeneration('run.replication:1')
+    await store().recordGeneration('run.replication:2')
+
+    expect(await store().readGeneration()).toBe('run.replication:2')
+    await store().recordGeneration(undefined)
+    expect(await store().readGeneration()).toBeUndefined()
   })
 })
 

@@ -1,5 +1,11 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
-import { createAcceptedJobStore, createDatabase, type Pool, whileAlone } from '@ticket-line/db'
+import {
+  createAcceptedJobStore,
+  createDatabase,
+  createInstallationStore,
+  type Pool,
+  whileAlone,
+} from '@ticket-line/db'
 import {
   createLineRegistry,
   createReadiness,
@@ -54,6 +60,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
   const kit = await createLineKit(base)
   const { redisUrl, databaseUrl } = base
   const layout: LineLayout = { sharedLines: lines, shards: 1, keyPrefix: base.keyPrefix }
+  await createInstallationStore(kit.database.pool).readOrCreate(layout)
   const redis = new Redis(redisUrl)
   const closers: (() => unknown)[] = [() => redis.disconnect()]
 
@@ -78,6 +85,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
       redis: createRecoveryRedis(connection, layout),
       readiness,
       isOurs: () => true,
+      readGeneration: createAcceptedJobStore(kit.database.pool).readGeneration,
       alone: (run) => whileAlone(kit.database.pool, run),
       onRescued: () => undefined,
       log: silent,

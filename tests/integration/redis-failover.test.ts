@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { createRecoveryRedis, readyKey, shardPrefixes } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import type { Server } from '../../tools/dev-stack/servers.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -92,6 +93,26 @@ describe('a Redis that answers but refuses writes', () => {
   )
 })
 
+describe('a former master of Redis', () => {
+  it('gets another generation when it is in use again, although its ids are the same', async () => {
+    expect(await isDecided()).toBe(true)
+    const ready = readyKey(shardPrefixes(stack.layout)[0] as string)
+    const before = await first.get(ready)
+    expect(before).not.toBeNull()
+
+    proxy.retarget({ ...target, port: portOf(servers[1]) })
+    proxy.cutAll()
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+    proxy.retarget(target)
+    proxy.cutAll()
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+
+    const after = await first.get(ready)
+    expect(after).not.toBe(before)
+    expect(after?.split(':')[0]).toBe(before?.split(':')[0])
+  })
+})
+
 describe('a planned failover of Redis', () => {
   it('moves to the new master of Redis even if the old one keeps connections open', {
     timeout: 60_000,
@@ -113,5 +134,32 @@ describe('a planned failover of Redis', () => {
       await stack.kit.query('SELECT FROM bookings WHERE user_id = ANY ($1)', [refused]),
       'refused bookings took effect later',
     ).toEqual([])
+  })
+})
+
+describe('the identity of a Redis', () => {
+  const identityOf = async (redis: Redis) =>
+    (await createRecoveryRedis(redis, stack.layout).readGeneration()).identity
+
+  it('changes when it is promoted, even if it was the master before', async () => {
+    await first.call('REPLICAOF', 'NO', 'ONE')
+    const before = await identityOf(first)
+    expect(await identityOf(first)).toBe(before)
+
+    await demote(first)
+    await first.call('REPLICAOF', 'NO', 'ONE')
+
+    const after = await identityOf(first)
+    expect(after).not.toBe(before)
+    expect(after?.split('.')[0]).toBe(before?.split('.')[0])
+  })
+
+  it('is unknown to a user that may not call INFO', async () => {
+    await first.call('ACL', 'SETUSER', 'blind', 'on', '>secret', '~*', '&*', '+@all', '-info')
+    const { port } = new URL(servers[0].url)
+    const blind = new Redis(`redis://blind:secret@127.0.0.1:${port}`)
+    onTestFinished(() => blind.disconnect())
+
+    expect(await identityOf(blind)).toBeUndefined()
   })
 })

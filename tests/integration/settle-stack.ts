@@ -1,4 +1,4 @@
-import { whileAlone } from '@ticket-line/db'
+import { createAcceptedJobStore, createInstallationStore, whileAlone } from '@ticket-line/db'
 import {
   createReadiness,
   createRecoveryRedis,
@@ -62,11 +62,13 @@ export async function createSettleStack({
   const redis = new Redis(system.redisUrl)
   redis.on('error', () => undefined)
   onTestFinished(() => redis.disconnect())
+  await createInstallationStore(pool).readOrCreate(layout)
   const readiness = createReadiness()
   const recovery = watchReadiness({
     redis: createRecoveryRedis(redis, layout),
     readiness,
     isOurs: () => true,
+    readGeneration: createAcceptedJobStore(pool).readGeneration,
     alone: (run) => whileAlone(pool, run),
     onRescued: () => undefined,
     log: silent,

@@ -15,20 +15,33 @@ export interface AcceptedRow {
 /** The table `accepted_jobs`, by job id. */
 export type AcceptedRows = Map<string, AcceptedRow>
 
+/** The generation that the last recovery gave to Redis. */
+export interface RecordedGeneration {
+  /** Undefined before the first recovery, and during a recovery. */
+  generation: string | undefined
+  /** When generations were recorded, ms. */
+  atMs: number[]
+}
+
 export interface AcceptedJobsDeps {
   accepted: AcceptedRows
+  recorded: RecordedGeneration
   /** Runs one statement in a transaction of its own. */
   statement: Statement
   /** Runs one statement whose commit may be late. */
   lateStatement: SimulatedPool['lateStatement']
+  /** The time of the simulation, ms. */
+  exactNow: () => number
   without: { tidyAfterDecision?: boolean }
 }
 
 /** The store of accepted jobs on the simulated PostgreSQL. */
 export function createSimulatedAcceptedJobs({
   accepted,
+  recorded,
   statement,
   lateStatement,
+  exactNow,
   without,
 }: AcceptedJobsDeps): AcceptedJobStore {
   function read(after: number, limit: number): { page: [string, AcceptedRow][]; next?: number } {
@@ -77,6 +90,12 @@ export function createSimulatedAcceptedJobs({
         )
         for (const [jobId] of removed) accepted.delete(jobId)
         return { removed: removed.length, next }
+      }),
+    readGeneration: () => statement(() => recorded.generation),
+    recordGeneration: (generation) =>
+      statement(() => {
+        recorded.generation = generation
+        if (generation !== undefined) recorded.atMs.push(exactNow())
       }),
   }
 }

@@ -42,6 +42,7 @@ export function startApi(world: World, name: string): ApiProcess {
       redis: createSimulatedRecovery(world, connection),
       readiness,
       isOurs: () => true,
+      readGeneration: world.generationReaderOf(process),
       alone: world.aloneOf(process),
       onRescued: () => undefined,
       log: silent,

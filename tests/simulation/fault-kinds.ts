@@ -102,12 +102,14 @@ const LOST_AT: ('once' | CutPoint)[] = ['once', 'add', 'add', 'completion', 'rec
 
 /** How long workers freeze before or while Redis loses something, ms. Their locks last longer. */
 const PILES_UP_MS: [number, number] = [200, 900]
+/** How long after a failover the former master is in use again, ms. */
+const BACK_MS: [number, number] = [300, 4000]
 /** How many bursts arrive meanwhile and soon afterwards. */
 const BURSTS = 8
 
 /** Redis loses everything, its last writes, or single jobs. */
 export function lossFaults(
-  { armedCuts, clock, data, losses, postgres, redis }: World,
+  { armedCuts, clock, data, losses, postgres, recoveredAtMs, redis }: World,
   fleet: Fleet,
   random: Random,
   {
@@ -123,6 +125,9 @@ export function lossFaults(
     sendBurst: () => void
   },
 ): Fault[] {
+  const downMs = (): number => random.between(1, 2500)
+  const failoverMs = (): number => random.between(1, 100)
+
   /**
    * Loses something while commands arrive. In half of the cases they pile up, because all workers
    * are frozen.
@@ -170,6 +175,20 @@ export function lossFaults(
     later(() => lose(kind, () => data.restart(saved), chooseDownMs()), random.next() * lostMs)
   }
 
+  /**
+   * The former master keeps what it had. Its generation is out of date when it is in use again,
+   * unless no recovery began in between. Then its successor never took part.
+   */
+  function failOverAndBack(kind: string): void {
+    const former = data.save()
+    function goBack(): void {
+      lose(kind, () => data.returnTo(former), failoverMs())
+      if (data.isReady()) recoveredAtMs.push(clock.exactNow())
+    }
+    lose('lagging replica promoted', () => data.restart(former), failoverMs())
+    later(goBack, random.between(...BACK_MS))
+  }
+
   function loseJobs(): void {
     for (let jobs = random.between(1, 6); jobs > 0; jobs--) {
       const pick = <T>(all: T[]) => (all.length === 0 ? undefined : random.pick(all))
@@ -179,8 +198,6 @@ export function lossFaults(
     }
   }
 
-  const downMs = (): number => random.between(1, 2500)
-  const failoverMs = (): number => random.between(1, 100)
   const faults: [kind: string, weight: number, inject: (kind: string) => void][] = [
     ['Redis flushed', 6, (kind) => loseAll(kind, data.flush)],
     ['Redis restarted empty', 2, (kind) => loseAll(kind, () => data.restart(), downMs)],
@@ -190,6 +207,7 @@ export function lossFaults(
       (kind) => loseLastWrites(kind, LOST_BY_RESTART_MS, downMs),
     ],
     ['lagging replica promoted', 3, (kind) => loseLastWrites(kind, LOST_BY_REPLICA_MS, failoverMs)],
+    ['former master in use again', 3, failOverAndBack],
     ['jobs lost', 6, loseJobs],
   ]
   return faults.map(([kind, weight, inject]) => ({

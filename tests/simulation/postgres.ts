@@ -8,7 +8,7 @@ import type {
 import type { AcceptedCommand, Command, StoredOutcome } from '@ticket-line/shared'
 import { createRowStore, type EventStart, type RowStore } from '../model/row-store.ts'
 import type { Random } from '../random.ts'
-import type { AcceptedRows } from './accepted-jobs.ts'
+import type { AcceptedRows, RecordedGeneration } from './accepted-jobs.ts'
 import type { ArmedCuts } from './armed-cuts.ts'
 import type { Clock, SimProcess } from './clock.ts'
 import { createSessions, failure, type Session, type Troubles } from './sessions.ts'
@@ -17,6 +17,7 @@ import { createSessions, failure, type Session, type Troubles } from './sessions
 export interface Postgres extends Troubles {
   rows: RowStore
   accepted: AcceptedRows
+  recorded: RecordedGeneration
   /** All commands in the order of their commits. */
   log: Committed[]
   /** Records that the current statement decided a command outside of a batch. */
@@ -225,6 +226,7 @@ export function createPostgres(deps: PostgresDeps): Postgres {
     ...faults,
     rows,
     accepted,
+    recorded: { generation: undefined, atMs: [] },
     log,
     decided: record,
     isLocked: (eventId) => !locks.areFree([eventId]),

@@ -8,7 +8,7 @@ const JOBS_AT_ONCE = 20
 
 /** What a recovery does in the simulated Redis. */
 export function createSimulatedRecovery(
-  { clock, data, streams, recoveredAtMs, without }: World,
+  { data, streams, without }: World,
   connection: Connection,
 ): RecoveryRedis {
   const step = <T>(run: () => T): Promise<T> => connection.call(run, 'recovery')
@@ -18,11 +18,11 @@ export function createSimulatedRecovery(
     onDisconnected: connection.onDisconnected,
 
     async readGeneration() {
-      const [generation, runId] = await Promise.all([
+      const [generation, identity] = await Promise.all([
         connection.call(data.generation),
         connection.call(data.runId),
       ])
-      return { runId, generation }
+      return { identity, generation }
     },
 
     begin: (token) => step(() => data.beginRecovery(token)),
@@ -67,11 +67,6 @@ export function createSimulatedRecovery(
       )
     },
 
-    end: (token, generation) =>
-      step(() => {
-        const hasEnded = data.endRecovery(token, generation)
-        if (hasEnded) recoveredAtMs.push(clock.exactNow())
-        return hasEnded
-      }),
+    end: (token, generation) => step(() => data.endRecovery(token, generation)),
   }
 }

@@ -56,12 +56,15 @@ export interface RedisData {
   save(): SavedData
   /** Starts again with what was saved, or with nothing. */
   restart(saved?: SavedData): Loss
+  /** Another server takes over, which was in use before and has not changed since. */
+  returnTo(former: SavedData): Loss
   /** Removes a queued job, or only its entry in the list. */
   loseJob(pick: <T>(jobs: T[]) => T | undefined, what: 'job' | 'entry'): Loss
 }
 
 /** What Redis has after a restart. */
 export interface SavedData {
+  runId: string
   lines: Map<string, LineData>
   generation: string | undefined
   token: string | undefined
@@ -88,6 +91,8 @@ export interface RedisDataDeps {
   stalledIntervalMs: number
   /** Called when a job enters a line, or gets another place in it. */
   onArrival: (lineName: string, jobId: string, payload: string) => void
+  /** Reads the generation that PostgreSQL has. */
+  recordedGeneration: () => string | undefined
   /** Guards to leave out, so that the checks can be tested. */
   without: {
     oneActiveJob?: boolean
@@ -106,8 +111,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
   let generation: string | undefined
   let token: string | undefined
   let starts = 1
-
-  const runId = (): string => `run${starts}`
+  let runId = 'run1'
 
   function lineOf(lineName: string): LineData {
     const known = lines.get(lineName)
@@ -142,6 +146,11 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
     const { jobs } = lineOf(lineName)
     for (const jobId of jobIds)
       deps.onArrival(lineName, jobId, (jobs.get(jobId) as { payload: string }).payload)
+  }
+
+  function load(saved: SavedData): void {
+    ;({ runId, lines, generation, token } = structuredClone(saved))
+    for (const [lineName, { active, wait }] of lines) reordered(lineName, [...active, ...wait])
   }
 
   const undecided = (): string[] =>
@@ -271,7 +280,7 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       line.wait.unshift(jobId)
       return 0
     },
-    runId,
+    runId: () => runId,
     generation: () => generation,
     beginRecovery(next) {
       token = next
@@ -282,20 +291,18 @@ export function createRedisData(deps: RedisDataDeps): RedisData {
       token = undefined
       return true
     },
-    isReady: () => generation?.startsWith(`${runId()}:`) === true,
+    isReady: () =>
+      generation?.startsWith(`${runId}:`) === true && generation === deps.recordedGeneration(),
     flush: () =>
       remove(() => {
         lines.clear()
         generation = undefined
         token = undefined
       }),
-    save: () => structuredClone({ lines, generation, token }),
-    restart: (saved = { lines: new Map(), generation: undefined, token: undefined }) =>
-      remove(() => {
-        starts += 1
-        ;({ lines, generation, token } = structuredClone(saved))
-        for (const [lineName, { active, wait }] of lines) reordered(lineName, [...active, ...wait])
-      }),
+    save: () => structuredClone({ runId, lines, generation, token }),
+    restart: (saved = { runId, lines: new Map(), generation: undefined, token: undefined }) =>
+      remove(() => load({ ...saved, runId: `run${++starts}` })),
+    returnTo: (former) => remove(() => load(former)),
     loseJob: (pick, what) =>
       remove(() => {
         const jobId = pick([...lines.values()].flatMap(({ wait }) => wait))

@@ -28,6 +28,7 @@ const FAULT_KINDS = [
   'Redis restarted empty',
   'Redis restarted without its last writes',
   'lagging replica promoted',
+  'former master in use again',
   'jobs lost',
   'PostgreSQL connections cut',
   'PostgreSQL frozen',

@@ -102,6 +102,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
       redis: recovery,
       readiness,
       isOurs: () => true,
+      readGeneration: world.generationReaderOf(process),
       alone: world.aloneOf(process),
       onRescued: () => undefined,
       log: silent,

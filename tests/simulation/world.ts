@@ -62,6 +62,8 @@ export interface RemovedGuards {
   fetchedGeneration?: boolean
   /** The API checks the generation when it counts commands. */
   countedGeneration?: boolean
+  /** A process compares the generation with the one that PostgreSQL has. */
+  recordedGeneration?: boolean
   /** A recovery puts accepted jobs before all others. */
   acceptedOrder?: boolean
   /** A recovery adds what Redis has lost. */
@@ -95,7 +97,7 @@ export interface World {
   losses: RecordedLoss[]
   /** The counts that a Redis answered which lacked accepted jobs. */
   unreadyCounts: { api: SimProcess; atMs: number; answeredAtMs: number }[]
-  /** When a recovery ended. */
+  /** When Redis had everything again: PostgreSQL got the generation of a recovery that had ended. */
   recoveredAtMs: number[]
   /** Errors that the product must not cause, such as writes that contradict the rows. */
   bugs: unknown[]
@@ -103,6 +105,8 @@ export interface World {
   storeOf(process: SimProcess): LineStore & CommandStore
   /** The record of accepted jobs, for a process. */
   acceptedJobsOf(process: SimProcess): AcceptedJobStore
+  /** Reads the generation that the last recovery gave to Redis. */
+  generationReaderOf(process: SimProcess): RecoveryDeps['readGeneration']
   /** Runs the recovery of a process while no other one runs. */
   aloneOf(process: SimProcess): RecoveryDeps['alone']
   /** Reads the events that are due, on a connection of its own. */
@@ -169,6 +173,7 @@ export function createWorld({ seed, starts, lines, maxQueueDepth, without }: Wor
       ofLine.push({ jobId, atMs: clock.exactNow() })
       arrivals.set(lineName, ofLine)
     },
+    recordedGeneration: () => postgres.recorded.generation,
     without,
   })
   const postgres = createPostgres({
@@ -184,6 +189,9 @@ export function createWorld({ seed, starts, lines, maxQueueDepth, without }: Wor
     onBug: reportBug,
     without,
   })
+
+  const { accepted, recorded } = postgres
+  const acceptedDeps = { accepted, recorded, exactNow: clock.exactNow, without }
 
   function kill(process: SimProcess): void {
     if (!process.alive) return
@@ -208,22 +216,27 @@ export function createWorld({ seed, starts, lines, maxQueueDepth, without }: Wor
     settles,
     losses: [],
     unreadyCounts: [],
-    recoveredAtMs: [],
+    recoveredAtMs: postgres.recorded.atMs,
     bugs,
     reportBug,
     storeOf: (process) =>
       createSimulatedStore({ postgres, pool: postgres.pool(process), startCounts, without }),
     acceptedJobsOf(process) {
       const { statement, lateStatement } = postgres.pool(process)
-      const { accepted } = postgres
-      return createSimulatedAcceptedJobs({ accepted, statement, lateStatement, without })
+      return createSimulatedAcceptedJobs({ ...acceptedDeps, statement, lateStatement })
+    },
+    generationReaderOf(process) {
+      const { statement } = postgres.pool(process)
+      return () =>
+        without.recordedGeneration
+          ? Promise.resolve(data.generation())
+          : statement(() => postgres.recorded.generation)
     },
     aloneOf(process) {
       const { alone, lateStatement } = postgres.pool(process)
-      const { accepted } = postgres
       return (run) =>
         alone((statement) =>
-          run(createSimulatedAcceptedJobs({ accepted, statement, lateStatement, without })),
+          run(createSimulatedAcceptedJobs({ ...acceptedDeps, statement, lateStatement })),
         )
     },
     dueReaderOf(process) {

@@ -692,6 +692,11 @@ export const installation = pgTable(
     redisId: uuid('redis_id'),
     redisSeenAt: at('redis_seen_at'),
     /**
+     * The generation that the last recovery gave to Redis. Any other one is out of date. Null before
+     * the first recovery, and during a recovery.
+     */
+    redisGeneration: text('redis_generation'),
+    /**
      * Changes with `ops new-epoch`, after an older copy of the database was restored. Numbers of
      * changes are then given out again, so readers must not continue from those they know.
      */

@@ -20,8 +20,12 @@ export * from './installation/watch.js'
 export * from './keys.js'
 export { addJob, createLineQueues, type LineQueues } from './queues.js'
 export { createReadiness, type Readiness } from './recovery/readiness.js'
-export { type RecoveryDeps, watchReadiness } from './recovery/recovery.js'
-export { createRecoveryRedis, type RecoveryRedis } from './recovery/recovery-redis.js'
+export { type RecoveryDeps, type RecoveryStore, watchReadiness } from './recovery/recovery.js'
+export {
+  createRecoveryRedis,
+  type PresentGeneration,
+  type RecoveryRedis,
+} from './recovery/recovery-redis.js'
 export {
   createLineRegistry,
   type LineLength,

@@ -1,5 +1,6 @@
 import {
   checkDatabase,
+  createAcceptedJobStore,
   createDatabase,
   createInstallationStore,
   type Database,
@@ -120,6 +121,7 @@ export async function startApi(
     redis: createRecoveryRedis(line.redis, config.layout),
     readiness,
     isOurs: installation.isSure,
+    readGeneration: createAcceptedJobStore(databases.line.pool).readGeneration,
     alone: (run) => whileAlone(databases.line.pool, run),
     onRescued: (jobs) => metrics.rescuedJobs.inc(jobs),
     log,

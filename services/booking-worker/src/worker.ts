@@ -123,6 +123,7 @@ export async function startWorker(
     redis: createRecoveryRedis(redis, config.layout),
     readiness,
     isOurs: member.isSure,
+    readGeneration: acceptedJobs.readGeneration,
     alone: (run) => whileAlone(maintenance.pool, run),
     onRescued: metrics.rescued,
     log,

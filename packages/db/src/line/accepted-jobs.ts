@@ -51,6 +51,13 @@ export interface AcceptedJobStore {
     after: number,
     limit: number,
   ): Promise<{ removed: number; next: number | undefined }>
+  /**
+   * Returns the generation that the last recovery gave to Redis; undefined before the first one, and
+   * during a recovery.
+   */
+  readGeneration(): Promise<string | undefined>
+  /** Records the generation that a recovery has given to Redis; undefined when it begins. */
+  recordGeneration(generation: string | undefined): Promise<void>
 }
 
 /**
@@ -188,6 +195,20 @@ export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStor
       })
       const { read, last, removed } = rows[0] as (typeof rows)[number]
       return { removed, next: nextAfter(read, limit, last) }
+    },
+
+    async readGeneration() {
+      const { rows } = await pool.query<{ generation: string | null }>(
+        'SELECT redis_generation AS generation FROM installation',
+      )
+      return rows[0]?.generation ?? undefined
+    },
+
+    async recordGeneration(generation) {
+      const { rowCount } = await pool.query('UPDATE installation SET redis_generation = $1', [
+        generation ?? null,
+      ])
+      if (rowCount !== 1) throw new Error('there is no installation')
     },
   }
 }

@@ -95,10 +95,9 @@ export async function findUnknownAcceptedLines(pool: Pool, layout: LineLayout): 
  * 503, and no worker decides anything.
  */
 export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<boolean> {
-  const { runId, generation } = await createRecoveryRedis(redis, layout).readGeneration()
-  // The users of the services or of `ops` may not be allowed to read the run id.
-  const isHidden = runId === HIDDEN || isOf(HIDDEN, generation)
-  return isHidden ? generation !== undefined : isOf(runId, generation)
+  const { identity, generation } = await createRecoveryRedis(redis, layout).readGeneration()
+  // The users of the services may not be allowed to read the identity.
+  return isOf(HIDDEN, generation) || isOf(identity, generation)
 }
 
 /**

@@ -6,11 +6,26 @@
  * loss, one process adds the lost jobs again (`recovery.ts`). Until then, a job that was accepted
  * later could be decided before them. So nobody may add or decide jobs.
  *
- * Each shard has a key that contains its *generation*: the run id of Redis and a random part. A
- * recovery writes it at its end. A flush removes it, and after a restart or a failover it does not
- * begin with the run id of the server. A process checks the generation after each connect and every
- * two seconds, and remembers it here. It becomes unsure when its connection breaks, and when a
- * script or a fetch finds another generation.
+ * Each shard has a key that contains its *generation*: the identity of Redis and a random part. A
+ * recovery writes it at its end, and records it in PostgreSQL. The identity is the run id and the
+ * replication id of the server.
+ *
+ * | what happens to Redis | how it is noticed |
+ * |---|---|
+ * | it is flushed | the key is gone |
+ * | it is restarted | the run id is another one |
+ * | a replica is promoted | both ids are others |
+ * | a former master is promoted again | the replication id is another one |
+ * | the address leads back to a former master that was never a replica | PostgreSQL has another generation |
+ * | a replica reconnects to it | nothing is lost, and both ids stay the same |
+ *
+ * A process that may not call INFO takes any identity, so it notices a flush, and the old
+ * generation of a former master. For the rest it relies on processes that may call INFO: the
+ * recovery that they start replaces the generation.
+ *
+ * A process checks the generation after each connect and every two seconds, and remembers it here.
+ * It becomes unsure when its connection breaks, and when a script or a fetch finds another
+ * generation.
  */
 export interface Readiness {
   /** The generation that the last check has found; undefined if Redis may lack accepted jobs. */

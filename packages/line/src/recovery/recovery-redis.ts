@@ -1,4 +1,4 @@
-import { chunksOf, type LineLayout, writeTogether } from '@ticket-line/shared'
+import { type LineLayout, parseRedisInfo, writeTogether } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { countEvents, createDepthCounter } from '../depth.js'
 import { lineBase, readyKey, recoveringKey, shardPrefixes } from '../keys.js'
@@ -10,11 +10,8 @@ import { sendWakeUp } from '../wake-ups.js'
 export interface RecoveryRedis {
   isConnected(): boolean
   onDisconnected(listener: () => void): void
-  /**
-   * Reads the id that the server got when it started, and the generation of the shards; undefined
-   * if one of them has none, or another one.
-   */
-  readGeneration(): Promise<{ runId: string; generation: string | undefined }>
+  /** Reads which server this is, and the generation of its data. */
+  readGeneration(): Promise<PresentGeneration>
   /** Writes the token of a recovery into each shard. */
   begin(token: string): Promise<void>
   /** Looks for jobs, and lists those again that no list contains, at the end of their lines. */
@@ -33,6 +30,17 @@ export interface RecoveryRedis {
   end(token: string, generation: string): Promise<boolean>
 }
 
+/** Stands for an id that Redis hides. */
+export const HIDDEN = 'hidden'
+
+/** What a Redis says about itself and its data. */
+export interface PresentGeneration {
+  /** The ids of the server and of the history of its data; undefined if it hides them. */
+  identity: string | undefined
+  /** The generation of all shards; undefined if one of them has none, or another one. */
+  generation: string | undefined
+}
+
 /** What became of jobs that Redis should have. */
 export interface FoundJobs {
   /** Jobs that Redis does not have. */
@@ -40,9 +48,6 @@ export interface FoundJobs {
   /** Jobs that no list contained until now. */
   relisted: JobToStore[]
 }
-
-/** Maximum number of lines whose order is changed at a time. */
-const LINES_AT_ONCE = 50
 
 export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryRedis {
   const prefixes = shardPrefixes(layout)
@@ -58,13 +63,13 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     onDisconnected: (listener) => void redis.on('close', listener),
 
     async readGeneration() {
-      // The run id is read last. If the connection breaks in between, commands are sent again to a
-      // server that may have lost its last writes. Its run id must not come from the time before.
+      // The identity is read last. If the connection breaks in between, commands are sent again to
+      // a server that may have lost its last writes. Its identity must not come from the time before.
       const reading = prefixes.map((prefix) => redis.get(readyKey(prefix)))
-      const [runId, ...generations] = await Promise.all([readRunId(redis), ...reading])
+      const [identity, ...generations] = await Promise.all([readIdentity(redis), ...reading])
       const [generation] = generations
       const isSame = generations.every((other) => other === generation)
-      return { runId, generation: isSame ? (generation ?? undefined) : undefined }
+      return { identity, generation: isSame ? (generation ?? undefined) : undefined }
     },
 
     async begin(token) {
@@ -99,14 +104,12 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     },
 
     async putFirst(jobIds) {
-      for (const lines of chunksOf([...jobIds], LINES_AT_ONCE)) {
-        await Promise.all(
-          lines.flatMap(([lineName, ids]) => [
-            putFirst(lineBase(lineName, layout), ids),
-            wake(lineName),
-          ]),
-        )
-      }
+      await Promise.all(
+        [...jobIds].flatMap(([lineName, ids]) => [
+          putFirst(lineBase(lineName, layout), ids),
+          wake(lineName),
+        ]),
+      )
     },
 
     async end(token, generation) {
@@ -119,21 +122,25 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
 }
 
 /**
- * Reads the id that the server got when it started. If the user may not read it, a restart that
- * loses only the last writes is noticed job by job (`accepted-jobs.ts`).
+ * Reads the run id, which the server gets at each start, and the replication id, which it gets when
+ * it starts, when it becomes a replica, and when it is promoted. If it hides one of them from all
+ * users, the other one counts.
+ *
+ * The replication id also changes if the server drops its replication backlog after an hour without
+ * replicas, and when a replica connects after that. A recovery then finds nothing to add.
  */
-async function readRunId(redis: Redis): Promise<string> {
+async function readIdentity(redis: Redis): Promise<string | undefined> {
   try {
-    const [, runId = HIDDEN] = /^run_id:(\w+)/m.exec(await redis.info('server')) ?? []
-    return runId
+    // Before Redis 7, INFO accepts one section at a time.
+    const texts = await Promise.all([redis.info('server'), redis.info('replication')])
+    const info = parseRedisInfo(texts.join('\n'))
+    const ids = [info.get('run_id'), info.get('master_replid')]
+    return ids.some(Boolean) ? ids.map((id) => id || HIDDEN).join('.') : undefined
   } catch (error) {
-    if (/NOPERM /.test(String(error))) return HIDDEN
+    if (/NOPERM |unknown command/.test(String(error))) return undefined
     throw error
   }
 }
-
-/** The run id of a Redis that hides it. */
-export const HIDDEN = 'hidden'
 
 /** The number of commands of each event, by line. */
 function countByLine(jobs: readonly JobToStore[]): [string, Map<number, number>][] {

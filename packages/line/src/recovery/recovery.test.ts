@@ -1,9 +1,9 @@
-import type { AcceptedJobStore, UndecidedPage } from '@ticket-line/db'
+import type { UndecidedPage } from '@ticket-line/db'
 import { createLog } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JobToStore } from '../queues.js'
 import { createReadiness } from './readiness.js'
-import { type RecoveryDeps, watchReadiness } from './recovery.js'
+import { type RecoveryDeps, type RecoveryStore, watchReadiness } from './recovery.js'
 import type { RecoveryRedis } from './recovery-redis.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -18,8 +18,10 @@ function jobOf(lineName: string, jobId: string, acceptedNo: number): UndecidedPa
 /** A Redis and the records of PostgreSQL, as far as a recovery uses them. */
 function createServers() {
   const world = {
-    runId: 'run-1',
+    identity: 'run-1' as string | undefined,
     generation: undefined as string | undefined,
+    /** The generation that PostgreSQL has. */
+    recorded: undefined as string | undefined,
     token: undefined as string | undefined,
     isConnected: true,
     /** The queued jobs of each line, the next one first. */
@@ -33,7 +35,7 @@ function createServers() {
   const redis: RecoveryRedis = {
     isConnected: () => world.isConnected,
     onDisconnected: (listener) => void disconnected.push(listener),
-    readGeneration: async () => ({ runId: world.runId, generation: world.generation }),
+    readGeneration: async () => ({ identity: world.identity, generation: world.generation }),
     async begin(token) {
       world.token = token
     },
@@ -59,7 +61,11 @@ function createServers() {
       return true
     },
   }
-  const store: Pick<AcceptedJobStore, 'readUndecided'> = {
+  const store: RecoveryStore = {
+    readGeneration: async () => world.recorded,
+    async recordGeneration(generation) {
+      world.recorded = generation
+    },
     async readUndecided(after) {
       world.beforePage?.()
       const next = after + 1
@@ -88,8 +94,9 @@ function startProcess(
     redis,
     readiness,
     isOurs: () => true,
+    readGeneration: async () => world.recorded,
     async alone(run) {
-      if (world.isAlone) await run(store as AcceptedJobStore)
+      if (world.isAlone) await run(store)
     },
     onRescued: (jobs) => rescued.push(jobs),
     log: createLog('test', 'silent'),
@@ -166,7 +173,7 @@ describe('a recovery', () => {
   it('is not valid if Redis has restarted in the middle', async () => {
     const servers = createServers()
     servers.world.beforePage = () => {
-      servers.world.runId = 'run-2'
+      servers.world.identity = 'run-2'
     }
     const { readiness } = startProcess(servers)
     await pass(0)
@@ -185,6 +192,7 @@ describe('a recovery', () => {
     expect(readiness.generation()).toBeUndefined()
 
     servers.world.generation = 'run-1:other'
+    servers.world.recorded = 'run-1:other'
     await pass(300)
     expect(readiness.generation()).toBe('run-1:other')
   })
@@ -204,7 +212,7 @@ describe('a recovery', () => {
     const { readiness } = startProcess(servers, {
       async alone(run) {
         if (fails) throw new Error('no PostgreSQL')
-        await run(servers.store as AcceptedJobStore)
+        await run(servers.store)
       },
     })
     await pass(600)
@@ -247,9 +255,73 @@ describe('a process', () => {
     expect(readiness.generation()).not.toBe(before)
     expect(servers.world.lines.get('a')).toEqual(['a1'])
 
-    servers.world.runId = 'run-2'
+    servers.world.identity = 'run-2'
     await pass(2000)
     expect(readiness.generation()).toMatch(/^run-2:/)
     expect(rescued).toEqual([1, 1, 0])
+  })
+
+  it('does not trust a former master, whose generation is out of date', async () => {
+    const servers = createServers()
+    const { world } = servers
+    const { readiness, rescued } = startProcess(servers)
+    await pass(0)
+    const former = { identity: world.identity, generation: world.generation }
+    servers.disconnect()
+    Object.assign(world, { identity: 'run-2' })
+    await pass(2000)
+    expect(readiness.generation()).toMatch(/^run-2:/)
+
+    world.pages = [[jobOf('a', 'a1', 1)]]
+    servers.disconnect()
+    Object.assign(world, former)
+    await pass(2000)
+    expect(readiness.generation()).toMatch(/^run-1:/)
+    expect(readiness.generation()).not.toBe(former.generation)
+    expect(world.lines.get('a')).toEqual(['a1'])
+    expect(rescued).toEqual([0, 0, 1])
+  })
+
+  it('does not trust what it read before its connection broke', async () => {
+    const servers = createServers()
+    const { world } = servers
+    startProcess(servers)
+    await pass(0)
+    let answer: (() => void) | undefined
+    const { readiness } = startProcess(servers, {
+      readGeneration: () =>
+        new Promise((resolve) => {
+          answer = () => resolve(world.recorded)
+        }),
+    })
+    await pass(0)
+
+    servers.disconnect()
+    answer?.()
+    await pass(0)
+    expect(readiness.generation()).toBeUndefined()
+  })
+
+  it('takes the generation of others if it may not read the identity of Redis', async () => {
+    const servers = createServers()
+    const { world } = servers
+    const first = startProcess(servers)
+    await pass(0)
+    const readGeneration = async () => ({ identity: undefined, generation: world.generation })
+    const hidden = startProcess({ ...servers, redis: { ...servers.redis, readGeneration } })
+    await pass(0)
+    expect(hidden.readiness.generation()).toBe(first.readiness.generation())
+
+    servers.flush()
+    first.stop()
+    await pass(3000)
+    expect(hidden.readiness.generation()).toMatch(/^hidden:/)
+
+    // A process that may read the identity recovers once more, and both then have its generation.
+    const second = startProcess(servers)
+    await pass(5000)
+    expect(second.readiness.generation()).toMatch(/^run-1:/)
+    expect(hidden.readiness.generation()).toBe(second.readiness.generation())
+    expect([...first.rescued, ...hidden.rescued, ...second.rescued]).toEqual([0, 0, 0])
   })
 })

@@ -1,27 +1,33 @@
 import { randomUUID } from 'node:crypto'
 import type { AcceptedJobStore } from '@ticket-line/db'
-import { every, type Log } from '@ticket-line/shared'
+import { chunksOf, every, type Log } from '@ticket-line/shared'
 import type { Readiness } from './readiness.js'
-import type { RecoveryRedis } from './recovery-redis.js'
+import { HIDDEN, type RecoveryRedis } from './recovery-redis.js'
 
 export interface RecoveryDeps {
   redis: RecoveryRedis
   readiness: Readiness
   /** True if this installation owns the keys in Redis. */
   isOurs: () => boolean
+  /** Reads from PostgreSQL which generation the last recovery gave to Redis. */
+  readGeneration: AcceptedJobStore['readGeneration']
   /**
    * Runs a function while no other process of the installation does. Does nothing if another one
    * runs it now.
    *
    * @throws whatever the function throws, or the driver's error
    */
-  alone: (
-    run: (store: Pick<AcceptedJobStore, 'readUndecided'>) => Promise<void>,
-  ) => Promise<unknown>
+  alone: (run: (store: RecoveryStore) => Promise<void>) => Promise<unknown>
   /** Called with the number of jobs that were added again. */
   onRescued: (jobs: number) => void
   log: Log
 }
+
+/** What a recovery reads and writes in PostgreSQL. */
+export type RecoveryStore = Pick<
+  AcceptedJobStore,
+  'readUndecided' | 'readGeneration' | 'recordGeneration'
+>
 
 /** How often the generation is checked, ms. */
 const CHECK_EVERY_MS = 2000
@@ -29,6 +35,8 @@ const CHECK_EVERY_MS = 2000
 const CHECK_AGAIN_MS = 250
 /** Recorded jobs that are read at a time. */
 const JOBS_PER_PAGE = 500
+/** Maximum number of lines whose order is changed at a time. */
+const LINES_AT_ONCE = 50
 
 /**
  * Checks whether Redis has everything that was accepted, and adds what it has lost. See
@@ -40,18 +48,30 @@ const JOBS_PER_PAGE = 500
  * before what arrived since. If a process dies in the middle, the next one starts again, and finds
  * part of the jobs in their places.
  *
- * If Redis loses its data during a recovery, the token of the recovery is gone, or the run id is
+ * If Redis loses its data during a recovery, the token of the recovery is gone, or the identity is
  * another one. The shard then gets no valid generation, and the next check starts another recovery.
+ *
+ * PostgreSQL has no generation during a recovery, and gets the new one last. If the address leads
+ * back to a master from before a failover, the generation of its data is another one.
  */
 export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
   const { redis, readiness } = deps
   const onError = (err: unknown): void =>
     deps.log.debug({ err }, 'could not check whether Redis has lost jobs')
 
+  let disconnections = 0
+
   async function check(): Promise<void> {
     if (!redis.isConnected() || !deps.isOurs()) return
-    const { runId, generation } = await redis.readGeneration()
-    if (isOf(runId, generation)) return readiness.become(generation)
+    const disconnectionsBefore = disconnections
+    const { identity, generation } = await redis.readGeneration()
+    if (isOf(identity, generation)) {
+      if (generation === readiness.generation()) return
+      const isLatest = generation === (await deps.readGeneration())
+      // After a disconnection, the address may lead to another server.
+      if (disconnections !== disconnectionsBefore) return
+      if (isLatest) return readiness.become(generation)
+    }
     readiness.lose()
     await recover(deps)
   }
@@ -62,7 +82,10 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
     () => (readiness.generation() === undefined ? checking.runNow() : undefined),
     { onError },
   )
-  redis.onDisconnected(() => readiness.lose())
+  redis.onDisconnected(() => {
+    disconnections += 1
+    readiness.lose()
+  })
   return {
     stop() {
       void checking.stop()
@@ -71,33 +94,41 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
   }
 }
 
-/** True if a recovery has written this generation since the server was started. */
-export function isOf(runId: string, generation: string | undefined): generation is string {
-  return generation?.startsWith(`${runId}:`) === true
+/**
+ * True if a recovery has given this generation to the server with this identity. A process that may
+ * not read the identity cannot tell, and takes any generation.
+ */
+export function isOf(
+  identity: string | undefined,
+  generation: string | undefined,
+): generation is string {
+  if (generation === undefined) return false
+  return identity === undefined || generation.startsWith(`${identity}:`)
 }
 
 async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps): Promise<void> {
   await alone(async (store) => {
     // Another process may have recovered while this one waited for its connection.
-    const { runId, generation: present } = await redis.readGeneration()
-    if (isOf(runId, present)) return
+    const { identity, generation: present } = await redis.readGeneration()
+    if (isOf(identity, present) && present === (await store.readGeneration())) return
     const token = randomUUID()
+    // If this process dies, a former master must not count as complete either.
+    await store.recordGeneration(undefined)
     await redis.begin(token)
     const added = await addAllLost(redis, store)
     onRescued(added)
-    const generation = `${runId}:${token}`
-    const isComplete = await redis.end(token, generation)
-    if (!isComplete || (await redis.readGeneration()).runId !== runId) return
+    const generation = `${identity ?? HIDDEN}:${token}`
+    if (!(await redis.end(token, generation))) return
+    await store.recordGeneration(generation)
+    const now = await redis.readGeneration()
+    if (now.identity !== identity || now.generation !== generation) return
     readiness.become(generation)
     log.info({ added }, 'Redis has everything that was accepted')
   })
 }
 
 /** @returns how many jobs Redis did not have */
-async function addAllLost(
-  redis: RecoveryRedis,
-  store: Pick<AcceptedJobStore, 'readUndecided'>,
-): Promise<number> {
+async function addAllLost(redis: RecoveryRedis, store: RecoveryStore): Promise<number> {
   /** The recorded jobs of each line, in order of acceptance. */
   const recorded = new Map<string, string[]>()
   let added = 0
@@ -114,6 +145,10 @@ async function addAllLost(
     }
     after = page.next
   }
-  await redis.putFirst(recorded)
+  for (const lines of chunksOf([...recorded], LINES_AT_ONCE)) {
+    await redis.putFirst(new Map(lines))
+    // PostgreSQL would close a connection that is silent for long (`whileAlone`).
+    await store.readGeneration()
+  }
   return added
 }
