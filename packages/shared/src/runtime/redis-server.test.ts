@@ -44,6 +44,7 @@ const good = {
     'redis_mode:standalone',
     'maxmemory_policy:noeviction',
     'cluster_enabled:0',
+    'run_id:5f2c',
   ],
 }
 const withInfo = (...lines: string[]) => {
@@ -99,12 +100,18 @@ describe('checkRedisServer', () => {
     expect(await readRedisServer(fakeRedis({ hello, config }))).toEqual({
       version: '6.0.9',
       mode: 'cluster',
+      runId: undefined,
       maxmemoryPolicy: 'allkeys-lru',
     })
   })
 
-  it('warns of a Redis that hides its settings', async () => {
-    expect(await check(fakeRedis({}))).toEqual([expect.stringMatching(/hides its settings/)])
+  it('warns of a Redis that hides its settings and its run id', async () => {
+    expect(await check(fakeRedis({}))).toEqual([
+      expect.stringMatching(/hides its run id: .* \+info/),
+      expect.stringMatching(/hides its settings/),
+    ])
+    const config = { 'maxmemory-policy': 'noeviction' }
+    expect(await check(fakeRedis({ config }))).toEqual([expect.stringMatching(/hides its run id/)])
   })
 
   it('asks a Redis that does not answer again', async () => {

@@ -13,6 +13,8 @@ export interface RedisServer {
   version: string | undefined
   /** `standalone`, `cluster` or `sentinel`. */
   mode: string | undefined
+  /** The id that it got when it started. */
+  runId: string | undefined
   /** With anything but `noeviction`, Redis may drop part of a line. */
   maxmemoryPolicy: string | undefined
 }
@@ -39,6 +41,7 @@ export async function readRedisServer(redis: Asked): Promise<RedisServer> {
   return {
     version: info.get('redis_version') ?? hello.get('version'),
     mode: isCluster ? 'cluster' : (info.get('redis_mode') ?? hello.get('mode')),
+    runId: info.get('run_id'),
     maxmemoryPolicy: info.get('maxmemory_policy') ?? (await setting('maxmemory-policy')),
   }
 }
@@ -73,7 +76,7 @@ export async function checkRedisServer(
   redis: Asked,
   { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
-  const { version, mode, maxmemoryPolicy } = await readRedisServer(redis)
+  const { version, mode, runId, maxmemoryPolicy } = await readRedisServer(redis)
   if (mode === 'cluster') {
     throw new ConfigError(
       'REDIS_URL leads to a node of a Redis Cluster, which is not supported: use a Redis that is not part of one',
@@ -89,6 +92,8 @@ export async function checkRedisServer(
       `Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed, or Valkey`,
     )
   }
+  if (runId === undefined)
+    log.warn('Redis hides its run id: give its user +info, or some of its losses are noticed late')
   if (maxmemoryPolicy === undefined) {
     log.warn('Redis hides its settings: make sure that it never evicts keys')
   } else if (maxmemoryPolicy !== 'noeviction') {
