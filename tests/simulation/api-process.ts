@@ -114,7 +114,8 @@ function submitterDeps(
       },
     },
     findStored: createFindStored(store),
-    recordAccepted: recorderOf(world, process),
+    recordAccepted: recorderOf(world, process, connection, readiness),
+    readiness,
     holdMs: HOLD_MS,
     log: silent,
     clock: steady,
@@ -128,15 +129,32 @@ function submitterDeps(
 /** How long after the 202 a job is recorded if that guard is removed, ms. */
 const RECORDED_LATE_MS = 20
 
-function recorderOf(world: World, process: SimProcess): SubmitterDeps['recordAccepted'] {
-  const { acceptAfterRecord, recordBeforeAccept } = world.without
-  const record = createRecorder({ store: world.acceptedJobsOf(process), log: silent })
+function recorderOf(
+  world: World,
+  process: SimProcess,
+  connection: Connection,
+  readiness: Readiness,
+): SubmitterDeps['recordAccepted'] {
+  const { acceptAfterRecord, confirmRecord, recordBeforeAccept } = world.without
+  const record = createRecorder({
+    store: world.acceptedJobsOf(process),
+    async readGeneration() {
+      const found = await connection.call(world.data.generation)
+      const known = readiness.generation()
+      return found === known ? known : undefined
+    },
+    log: silent,
+  })
   return async (job) => {
+    // As if Redis had the generation of the job after the commit, too.
+    const { generation } = job as { generation?: string }
+    const accepted = { isRecorded: true, generation }
     if (recordBeforeAccept) {
       setTimeout(() => void record(job), RECORDED_LATE_MS)
-      return true
+      return accepted
     }
     const recorded = record(job)
-    return acceptAfterRecord ? true : recorded
+    if (acceptAfterRecord) return accepted
+    return confirmRecord ? { ...(await recorded), generation } : recorded
   }
 }

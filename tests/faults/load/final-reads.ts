@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isAcknowledged } from '../check/answers.ts'
 import type { History, ListRead } from '../history.ts'
-import type { HttpClient } from './http-client.ts'
+import type { Exchange, HttpClient } from './http-client.ts'
 import { type Endpoint, STAFF, TIMEOUT_MS } from './send-command.ts'
 
 const CONCURRENCY = 32
+const READABLE_WITHIN_MS = 20_000
+const AGAIN_AFTER_MS = 500
 
 const LISTS = [
   ['bookings', 'bookings?', 'bookings'],
@@ -18,8 +21,17 @@ export async function readFinalState(
   history: History,
 ): Promise<void> {
   const token = await client.token(STAFF, 'organizer')
-  const get = (endpoint: Endpoint, path: string) =>
-    client.send(endpoint.url, { method: 'GET', path, token, timeoutMs: TIMEOUT_MS })
+
+  /** Repeats a read that gets 503, as clients do: a busy machine answers late. */
+  async function get(endpoint: Endpoint, path: string): Promise<Exchange> {
+    const untilMs = performance.now() + READABLE_WITHIN_MS
+    for (;;) {
+      const request = { method: 'GET', path, token, timeoutMs: TIMEOUT_MS } as const
+      const exchange = await client.send(endpoint.url, request)
+      if (exchange.answer?.status !== 503 || performance.now() > untilMs) return exchange
+      await sleep(AGAIN_AFTER_MS)
+    }
+  }
   const endpointOf = (index: number): Endpoint => endpoints[index % endpoints.length] as Endpoint
 
   const promised = new Set<string>()

@@ -164,7 +164,8 @@ export const withLateRecord =
     const record = create(deps)
     return async (job) => {
       setTimeout(() => void record(job), RECORDED_LATE_MS)
-      return true
+      // As if Redis had the generation of the job after the commit, too.
+      return { isRecorded: true, generation: (job as { generation?: string }).generation }
     }
   }
 

@@ -13,7 +13,7 @@ import {
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { createDepthCounter } from '../depth.js'
-import { connectionName, lineBase, shardPrefix } from '../keys.js'
+import { connectionName, lineBase, readyKey, shardPrefix, shardPrefixes } from '../keys.js'
 import { createLineQueues, type LineQueues } from '../queues.js'
 import type { Readiness } from '../recovery/readiness.js'
 import { createLineRegistry } from '../registry.js'
@@ -106,6 +106,14 @@ export function createLineClient(options: LineClientOptions): LineService {
         : log.error('Redis is nearly full: commands are refused until workers have emptied lines'),
   })
 
+  const readyKeys = shardPrefixes(layout).map(readyKey)
+  async function readGeneration(): Promise<string | undefined> {
+    const found = await Promise.all(readyKeys.map((key) => redis.get(key)))
+    // After a failover, the new Redis may have the key of the old one. The connection broke then.
+    const known = options.readiness.generation()
+    return found.every((generation) => generation === known) ? known : undefined
+  }
+
   const replyTo = randomUUID()
   const submitter = createSubmitter({
     layout,
@@ -118,7 +126,8 @@ export function createLineClient(options: LineClientOptions): LineService {
     }),
     jobStore,
     findStored,
-    recordAccepted: createRecorder({ store: acceptedJobs, log }),
+    recordAccepted: createRecorder({ store: acceptedJobs, readGeneration, log }),
+    readiness: options.readiness,
     holdMs: options.holdMs,
     log,
     newJobId,

@@ -23,13 +23,20 @@ export const RECORD_ABANDONED_MS = 200
  * client does not wait for the decision.
  */
 export const RECORD_ACCEPTED_MS = 600
+/**
+ * `recorder`: asking Redis after the commit whether it may have lost something since the add. It is a
+ * part of `RECORD_ACCEPTED_MS`.
+ */
+export const READ_GENERATION_MS = 50
+/** `submit`: finding out whether Redis has a recorded job that it may have lost, or adding it. */
+export const CONFIRM_JOB_MS = 100
 
 /** A client gets an error within this time, ms. */
 export const ERROR_WITHIN_MS = 1000
 
 if (RATE_LIMIT_MS + STORE_JOB_MS + FIND_JOB_MS + RECORD_ABANDONED_MS > ERROR_WITHIN_MS)
   throw new Error(`the parts of the error budget exceed ${ERROR_WITHIN_MS} ms`)
-if (RATE_LIMIT_MS + RECORD_ACCEPTED_MS > ERROR_WITHIN_MS)
+if (RATE_LIMIT_MS + RECORD_ACCEPTED_MS + CONFIRM_JOB_MS > ERROR_WITHIN_MS)
   throw new Error(`a record that fails takes longer than ${ERROR_WITHIN_MS} ms`)
 
 /** How long after the arrival of its request `store-job` looks for a job whose add failed, ms. */

@@ -43,6 +43,7 @@ function jobOf(...commands: PendingCommand[]): PendingJob {
     commands,
     state: 'storing',
     record: 'unrecorded',
+    generation: 'run:1',
     madeAtMs: 0,
     checkedAtMs: 0,
     expectedAtMs: undefined,

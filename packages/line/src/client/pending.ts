@@ -30,18 +30,21 @@
  *
  * The other says what PostgreSQL knows of it:
  *
- *     unrecorded ──▶ recording ──▶ recorded
- *          ▲             ▼
- *          └─────── unrecordable
+ *     unrecorded ──▶ recording ──▶ unconfirmed ──▶ confirming
+ *          ▲             ├──▶ recorded ◀─────────────────┤
+ *          └─────── unrecordable ◀───────────────────────┘
  *
  * - `unrecorded`: all its clients wait for the decision. Most jobs are forgotten in this state.
- * - `recording`: a client waits for acceptance, so the job is being recorded as accepted. If it was
- *   stored before that, it is then looked for in Redis, and added again if Redis has lost it.
- * - `recorded`: it cannot be lost with Redis any more. Once its first add has ended, "accepted" is
- *   true.
- * - `unrecordable`: PostgreSQL did not confirm the record. The clients that wait for acceptance get
- *   "unknown", because the job may be decided all the same. The next client that does so starts
- *   another attempt.
+ * - `recording`: a client waits for acceptance, so the job is being recorded as accepted.
+ * - `unconfirmed`: it is recorded, but Redis may have lost it before: Redis has another generation
+ *   than at the add, or does not answer. A recovery may have ended without this job. Jobs that are
+ *   accepted later would be decided first.
+ * - `confirming`: it is looked for in Redis, and added again if Redis has lost it.
+ * - `recorded`: it is recorded, and Redis had it after that. Every later recovery puts it in its
+ *   place. Once its first add has ended, "accepted" is true.
+ * - `unrecordable`: PostgreSQL did not confirm the record, or Redis did not confirm the job. The
+ *   clients that wait for acceptance get "unknown", because the job may be decided all the same. The
+ *   next client that does so starts another attempt.
  *
  * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded or
  * decided. It gets "unavailable" only if the command will never take effect. The process forgets a
@@ -96,14 +99,22 @@ const JOB_ENTERED_FROM: Record<JobState, readonly JobState[]> = {
   lost: ['stored'],
 }
 
-export type RecordState = 'unrecorded' | 'recording' | 'recorded' | 'unrecordable'
+export type RecordState =
+  | 'unrecorded'
+  | 'recording'
+  | 'unconfirmed'
+  | 'confirming'
+  | 'recorded'
+  | 'unrecordable'
 
 /** For each record state of a job, the states from which it may be entered. */
 const RECORD_ENTERED_FROM: Record<RecordState, readonly RecordState[]> = {
   unrecorded: ['unrecordable'],
   recording: ['unrecorded'],
-  recorded: ['recording'],
-  unrecordable: ['recording'],
+  unconfirmed: ['recording'],
+  confirming: ['unconfirmed'],
+  recorded: ['recording', 'confirming'],
+  unrecordable: ['recording', 'confirming'],
 }
 
 /** A job with pending commands. */
@@ -113,6 +124,8 @@ export interface PendingJob extends JobToStore {
   state: JobState
   /** What PostgreSQL knows of it. Changed by `transitionRecord` only. */
   record: RecordState
+  /** The generation of Redis (`readiness.ts`) when it was made; undefined if it was unknown. */
+  readonly generation: string | undefined
   /** When it was made, by the monotonic clock, ms. */
   readonly madeAtMs: number
   /** When the rescue last checked it, by the same clock. */

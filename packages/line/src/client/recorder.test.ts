@@ -1,8 +1,8 @@
 import { createLog } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JobToStore } from '../queues.js'
-import { ERROR_WITHIN_MS, RATE_LIMIT_MS } from './error-budget.js'
-import { createRecorder } from './recorder.js'
+import { ERROR_WITHIN_MS, RATE_LIMIT_MS, READ_GENERATION_MS } from './error-budget.js'
+import { createRecorder, type RecordResult } from './recorder.js'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -14,7 +14,7 @@ function jobOf(jobId: string, commandCount = 1): JobToStore {
 }
 
 /** A recorder with a PostgreSQL whose replies the test decides. */
-function given() {
+function given(readGeneration: () => Promise<string | undefined> = async () => 'run:1') {
   const statements: { jobIds: string[]; succeed: () => void; fail: () => void }[] = []
   const record = createRecorder({
     store: {
@@ -27,12 +27,16 @@ function given() {
           }),
         ),
     },
+    readGeneration,
     log: createLog('test', 'silent'),
   })
   return { record, statements }
 }
 
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
+
+const recorded = { isRecorded: true, generation: 'run:1' }
+const notRecorded = { isRecorded: false, generation: undefined }
 
 describe('a recorder', () => {
   it('records the jobs of one moment in one statement, in their order', async () => {
@@ -42,7 +46,7 @@ describe('a recorder', () => {
     expect(statements.map(({ jobIds }) => jobIds)).toEqual([['a', 'b', 'c']])
 
     statements[0]?.succeed()
-    expect(await all).toEqual([true, true, true])
+    expect(await all).toEqual([recorded, recorded, recorded])
   })
 
   it('gathers jobs while a statement runs, so that later jobs get later numbers', async () => {
@@ -54,11 +58,11 @@ describe('a recorder', () => {
     expect(statements).toHaveLength(1)
 
     statements[0]?.succeed()
-    expect(await first).toBe(true)
+    expect(await first).toEqual(recorded)
     await pass(0)
     expect(statements[1]?.jobIds).toEqual(['b', 'c'])
     statements[1]?.succeed()
-    expect(await Promise.all(others)).toEqual([true, true])
+    expect(await Promise.all(others)).toEqual([recorded, recorded])
   })
 
   it('limits the commands of a statement', async () => {
@@ -69,23 +73,55 @@ describe('a recorder', () => {
     expect(statements[0]?.jobIds).toHaveLength(16)
   })
 
-  it('returns false for all jobs of a statement that fails', async () => {
+  it('says that no job of a statement that fails is recorded', async () => {
     const { record, statements } = given()
     const all = Promise.all([record(jobOf('a')), record(jobOf('b'))])
     await pass(0)
     statements[0]?.fail()
 
-    expect(await all).toEqual([false, false])
+    expect(await all).toEqual([notRecorded, notRecorded])
   })
 
-  it('returns false within the time for an error if PostgreSQL does not answer', async () => {
+  it('says so within the time for an error if PostgreSQL does not answer', async () => {
     const { record } = given()
-    let isRecorded: boolean | undefined
+    let found: RecordResult | undefined
     void record(jobOf('a')).then((result) => {
-      isRecorded = result
+      found = result
     })
     await pass(ERROR_WITHIN_MS - RATE_LIMIT_MS)
 
-    expect(isRecorded).toBe(false)
+    expect(found).toEqual(notRecorded)
+  })
+
+  it('reads the generation of Redis once for a statement, after its commit', async () => {
+    const readGeneration = vi.fn(async () => 'run:2')
+    const { record, statements } = given(readGeneration)
+    const both = Promise.all([record(jobOf('a')), record(jobOf('b'))])
+    await pass(0)
+    expect(readGeneration).not.toHaveBeenCalled()
+
+    statements[0]?.succeed()
+    const result = { isRecorded: true, generation: 'run:2' }
+    expect(await both).toEqual([result, result])
+    expect(readGeneration).toHaveBeenCalledTimes(1)
+  })
+
+  it('waits only a moment for a Redis that does not answer', async () => {
+    const { record, statements } = given(() => new Promise(() => {}))
+    const one = record(jobOf('a'))
+    await pass(0)
+    statements[0]?.succeed()
+    await pass(READ_GENERATION_MS + 1)
+
+    expect(await one).toEqual({ isRecorded: true, generation: undefined })
+  })
+
+  it('has recorded a job even if Redis does not tell its generation', async () => {
+    const { record, statements } = given(() => Promise.reject(new Error('no Redis')))
+    const one = record(jobOf('a'))
+    await pass(0)
+    statements[0]?.succeed()
+
+    expect(await one).toEqual({ isRecorded: true, generation: undefined })
   })
 })

@@ -1,21 +1,29 @@
 import type { AcceptedJobStore } from '@ticket-line/db'
 import { createBatcher, type Log, withDeadline } from '@ticket-line/shared'
 import type { JobToStore } from '../queues.js'
-import { RECORD_ACCEPTED_MS } from './error-budget.js'
+import { READ_GENERATION_MS, RECORD_ACCEPTED_MS } from './error-budget.js'
 
 /**
  * Records in PostgreSQL that a job is accepted, together with all other jobs of the moment. It never
  * rejects.
- *
- * @returns whether the record is known to be committed
  */
-export type RecordAccepted = (job: JobToStore) => Promise<boolean>
+export type RecordAccepted = (job: JobToStore) => Promise<RecordResult>
+
+export interface RecordResult {
+  /** True if the record is known to be committed. */
+  isRecorded: boolean
+  /** The generation that Redis had after the commit; undefined if that is unknown. */
+  generation: string | undefined
+}
 
 export interface RecorderDeps {
   store: Pick<AcceptedJobStore, 'record'>
+  /** Reads the generation of Redis (`readiness.ts`); undefined if it is not what this process knows. */
+  readGeneration: () => Promise<string | undefined>
   log: Log
 }
 
+const NOT_RECORDED: RecordResult = { isRecorded: false, generation: undefined }
 /** Maximum number of commands in one statement, which then has at most about a megabyte. */
 const COMMANDS_PER_STATEMENT = 4096
 
@@ -23,11 +31,13 @@ const COMMANDS_PER_STATEMENT = 4096
  * Runs one statement at a time. While it runs, further jobs gather for the next one. So the jobs of
  * a line are recorded in the order in which this process asked for it.
  */
-export function createRecorder({ store, log }: RecorderDeps): RecordAccepted {
-  const record = createBatcher<JobToStore, true>({
+export function createRecorder({ store, readGeneration, log }: RecorderDeps): RecordAccepted {
+  const record = createBatcher<JobToStore, RecordResult>({
     async run(jobs) {
       await store.record(jobs)
-      return jobs.map(() => true as const)
+      const reading = readGeneration().catch(() => undefined)
+      const generation = await withDeadline(reading, READ_GENERATION_MS, () => undefined)
+      return jobs.map(() => ({ isRecorded: true, generation }))
     },
     schedule: (start) => void setImmediate(start),
     maxSize: COMMANDS_PER_STATEMENT,
@@ -36,10 +46,10 @@ export function createRecorder({ store, log }: RecorderDeps): RecordAccepted {
   })
   return async (job) => {
     try {
-      return await withDeadline(record(job), RECORD_ACCEPTED_MS, () => false)
+      return await withDeadline(record(job), RECORD_ACCEPTED_MS, () => NOT_RECORDED)
     } catch (err) {
       log.warn({ jobId: job.jobId, err }, 'could not record that a job is accepted')
-      return false
+      return NOT_RECORDED
     }
   }
 }

@@ -33,9 +33,10 @@ export interface Rescue {
    * Looks for a job in Redis, and adds it again if Redis does not have it. If it was decided in the
    * meantime, workers find its outcomes.
    *
+   * @returns whether it is known to be in Redis now
    * @throws the error of Redis
    */
-  restore(job: PendingJob): Promise<void>
+  restore(job: PendingJob): Promise<boolean>
 }
 
 /**
@@ -59,17 +60,20 @@ export function createRescue(deps: RescueDeps): Rescue {
     if (unanswered(job).length > 0) await addAgain(job)
   }
 
-  async function restore(job: PendingJob): Promise<void> {
-    if (await jobStore.ensureListed(job.lineName, job.jobId)) found(job)
-    else await addAgain(job)
+  async function restore(job: PendingJob): Promise<boolean> {
+    if (!(await jobStore.ensureListed(job.lineName, job.jobId))) return addAgain(job)
+    found(job)
+    return true
   }
 
-  async function addAgain(job: PendingJob): Promise<void> {
+  async function addAgain(job: PendingJob): Promise<boolean> {
     if (job.state !== 'lost') {
       log.warn({ jobId: job.jobId }, 'Redis lost a job: adding it again')
       transitionJob(job, 'lost')
     }
-    if (await jobStore.addAgain(job)) found(job)
+    const isAdded = await jobStore.addAgain(job)
+    if (isAdded) found(job)
+    return isAdded
   }
 
   function findOutcomes(job: PendingJob): Promise<unknown> {

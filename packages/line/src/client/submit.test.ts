@@ -13,6 +13,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JobToStore } from '../queues.js'
 import { FIND_JOB_UNTIL_MS } from './error-budget.js'
+import type { RecordResult } from './recorder.js'
 import type { JobStore, StoreResult } from './store-job.js'
 import { createSubmitter, type SubmitterDeps } from './submit.js'
 import type { SubmitResult } from './types.js'
@@ -24,6 +25,12 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 const booked: Outcome = { outcome: 'booked', bookingId: '1-1', decidedAtMs: 1 }
 const abandoned: AbandonedOutcome = { outcome: 'abandoned', decidedAtMs: 1 }
+
+const GENERATION = 'run:1'
+const RECORDED: RecordResult = { isRecorded: true, generation: GENERATION }
+const NOT_RECORDED: RecordResult = { isRecorded: false, generation: undefined }
+/** The record is committed, but Redis was flushed in the meantime. */
+const AFTER_LOSS: RecordResult = { isRecorded: true, generation: 'run:2' }
 
 type Counts = Map<number, number>
 
@@ -61,7 +68,8 @@ function given({
       },
       ensureListed: ensureListed ?? (async (_lineName, jobId) => inRedis.has(jobId)),
     },
-    recordAccepted: async () => true,
+    recordAccepted: async () => RECORDED,
+    readiness: { generation: () => GENERATION },
     findStored: async (commandId) => {
       const outcome = stored.get(commandId)
       return outcome === undefined ? undefined : ({ outcome } as StoredCommand)
@@ -464,7 +472,7 @@ describe('a command whose reply is overdue', () => {
       isAdded: () => false,
       recordAccepted: async () => {
         await pause(300)
-        return false
+        return NOT_RECORDED
       },
     })
     for (let i = 0; i < 43; i++) {
@@ -595,7 +603,7 @@ describe('an event at its depth limit', () => {
 describe('a record of acceptance', () => {
   /** A submitter whose records the test ends. */
   function recorded() {
-    const records: { job: JobToStore; end: (isRecorded: boolean) => void }[] = []
+    const records: { job: JobToStore; end: (result: RecordResult) => void }[] = []
     const kit = given({
       recordAccepted: (job) => new Promise((resolve) => records.push({ job, end: resolve })),
     })
@@ -621,7 +629,7 @@ describe('a record of acceptance', () => {
     await pass(0)
     expect(records.map(({ job }) => job.jobId)).toEqual([job(0).jobId])
 
-    records[0]?.end(true)
+    records[0]?.end(RECORDED)
     await pass(0)
     expect([ann.result, bob.result]).toEqual([undefined, undefined])
     end(0)
@@ -637,7 +645,7 @@ describe('a record of acceptance', () => {
     await pass(0)
     expect(ann.result).toBeUndefined()
 
-    records[0]?.end(true)
+    records[0]?.end(RECORDED)
     await pass(0)
     expect(ann.result?.kind).toBe('accepted')
   })
@@ -651,7 +659,7 @@ describe('a record of acceptance', () => {
     expect(records).toHaveLength(1)
     expect(got.map(({ result }) => result)).toEqual([undefined, undefined, undefined])
 
-    records[0]?.end(true)
+    records[0]?.end(RECORDED)
     await pass(0)
     expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted', undefined])
     await pass(100)
@@ -659,7 +667,7 @@ describe('a record of acceptance', () => {
     expect(records).toHaveLength(1)
   })
 
-  it('is followed by another add if Redis had lost the job before', async () => {
+  it('is followed by another add if Redis has lost the job before the commit', async () => {
     const { submit, job, end, records, added } = recorded()
     const ann = submit('ann', 500)
     await pass(0)
@@ -667,7 +675,21 @@ describe('a record of acceptance', () => {
     await pass(500)
     expect(added).toEqual([])
 
-    records[0]?.end(true)
+    records[0]?.end(AFTER_LOSS)
+    await pass(0)
+    expect(added).toEqual([job(0)])
+    expect(ann.result?.kind).toBe('accepted')
+  })
+
+  it('is followed by that add once the first one has ended', async () => {
+    const { submit, job, end, records, added } = recorded()
+    const ann = submit('ann', 0)
+    await pass(0)
+    records[0]?.end(AFTER_LOSS)
+    await pass(0)
+    expect(added).toEqual([])
+
+    end(0)
     await pass(0)
     expect(added).toEqual([job(0)])
     expect(ann.result?.kind).toBe('accepted')
@@ -680,24 +702,40 @@ describe('a record of acceptance', () => {
     end(0)
     inRedis.add(job(0).jobId)
     await pass(500)
-    records[0]?.end(true)
+    records[0]?.end(AFTER_LOSS)
     await pass(0)
 
     expect(ann.result?.kind).toBe('accepted')
     expect(added).toEqual([])
   })
 
+  it('makes its clients get "unknown" if Redis does not have the job and cannot add it', async () => {
+    const { submit, end } = given({
+      recordAccepted: async () => AFTER_LOSS,
+      isAdded: () => false,
+    })
+    const ann = submit('ann', 0)
+    await pass(0)
+    end(0)
+    await pass(0)
+
+    expect(ann.result?.kind).toBe('unknown')
+  })
+
   it('lets its clients wait only a moment for a Redis that does not answer', async () => {
-    const { submit, end } = given({ ensureListed: () => new Promise<never>(() => undefined) })
+    const { submit, end } = given({
+      recordAccepted: async () => ({ isRecorded: true, generation: undefined }),
+      ensureListed: () => new Promise<never>(() => undefined),
+    })
     const ann = submit('ann', 500)
     await pass(0)
     end(0)
     await pass(1000)
 
-    expect(ann).toMatchObject({ result: { kind: 'accepted' }, afterMs: 601 })
+    expect(ann).toMatchObject({ result: { kind: 'unknown' }, afterMs: 601 })
   })
 
-  it('asks Redis nothing if it began with the add', async () => {
+  it('asks Redis nothing about the job if Redis has lost nothing', async () => {
     let lookups = 0
     const { submit, end } = given({
       async ensureListed() {
@@ -705,12 +743,12 @@ describe('a record of acceptance', () => {
         return true
       },
     })
-    const ann = submit('ann', 0)
+    const got = [submit('ann', 0), submit('bob', 500)]
     await pass(0)
     end(0)
-    await pass(0)
+    await pass(501)
 
-    expect(ann.result?.kind).toBe('accepted')
+    expect(got.map(({ result }) => result?.kind)).toEqual(['accepted', 'accepted'])
     expect(lookups).toBe(0)
   })
 
@@ -720,13 +758,13 @@ describe('a record of acceptance', () => {
     await pass(0)
     end(0)
     await pass(500)
-    records[0]?.end(false)
+    records[0]?.end(NOT_RECORDED)
     await pass(0)
     expect(got[0]?.result).toEqual({ kind: 'unknown', commandId: idOf(0, 0) })
     expect(got[1]?.result).toBeUndefined()
 
     await pass(400)
-    records[1]?.end(true)
+    records[1]?.end(RECORDED)
     await pass(0)
     expect(got[1]?.result?.kind).toBe('accepted')
     reply(0, [booked, booked, booked])
@@ -738,7 +776,7 @@ describe('a record of acceptance', () => {
     const { submit, end, records } = recorded()
     const ann = submit('ann', 0)
     await pass(0)
-    records[0]?.end(false)
+    records[0]?.end(NOT_RECORDED)
     await pass(0)
     expect(ann.result).toBeUndefined()
 
@@ -760,7 +798,7 @@ describe('a record of acceptance', () => {
     await pass(0)
     expect(ann.result?.kind).toBe('decided')
     expect(submitter.counts()).toEqual({ commands: 0, held: 0, jobs: 0 })
-    expect(() => records[0]?.end(false)).not.toThrow()
+    expect(() => records[0]?.end(NOT_RECORDED)).not.toThrow()
     await pass(0)
   })
 })
@@ -787,7 +825,7 @@ describe('a process that drains', () => {
   })
 
   it('answers "unknown" soon to the clients of a job that cannot be recorded', async () => {
-    const { submitter, submit, end } = given({ recordAccepted: async () => false })
+    const { submitter, submit, end } = given({ recordAccepted: async () => NOT_RECORDED })
     const ann = submit('ann')
     await pass(0)
     end(0)

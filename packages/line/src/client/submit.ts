@@ -9,9 +9,10 @@ import {
 } from '@ticket-line/shared'
 import { countEvents } from '../depth.js'
 import { lineNameOf } from '../keys.js'
+import type { Readiness } from '../recovery/readiness.js'
 import type { Admission } from './admission.js'
 import { type CommandBatcherDeps, createCommandBatcher } from './batcher.js'
-import { FIND_JOB_UNTIL_MS } from './error-budget.js'
+import { CONFIRM_JOB_MS, FIND_JOB_UNTIL_MS } from './error-budget.js'
 import type { FindStored } from './find-command.js'
 import {
   ADMITTING,
@@ -25,6 +26,7 @@ import {
   isAnswered,
   type PendingCommand,
   type PendingJob,
+  type RecordState,
   resolvePending,
   resultOf,
   transition,
@@ -44,6 +46,7 @@ export interface SubmitterDeps {
   jobStore: JobStore
   findStored: FindStored
   recordAccepted: RecordAccepted
+  readiness: Pick<Readiness, 'generation'>
   /** Maximum time that a command is held, ms. */
   holdMs: number
   log: Log
@@ -78,10 +81,7 @@ export interface Submitter {
   counts(): PendingCounts
 }
 
-/**
- * After its deadline, a client waits at most this long for a lookup in PostgreSQL, and, once its
- * job is recorded, at most as long again for a lookup in Redis, ms.
- */
+/** After its deadline, a client waits at most this long for a lookup in PostgreSQL, ms. */
 const LAST_CHECK_MS = 100
 
 export function createSubmitter(deps: SubmitterDeps): Submitter {
@@ -172,6 +172,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       commands,
       state: 'storing',
       record: 'unrecorded',
+      generation: deps.readiness.generation(),
       madeAtMs,
       checkedAtMs: madeAtMs,
       expectedAtMs: undefined,
@@ -223,7 +224,11 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
       case 'unrecorded':
         void record(job)
         break
+      case 'unconfirmed':
+        void confirm(job)
+        break
       case 'recording':
+      case 'confirming':
         break
       case 'recorded':
         acceptPending(job, clock.steadyMs())
@@ -235,22 +240,24 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     }
   }
 
-  /**
-   * Records a job as accepted.
-   *
-   * If Redis loses the job after this, a recovery puts it back in its place. If Redis has lost it
-   * before, a recovery may have ended without it, and later commands would overtake it. So a job that
-   * was stored some time ago is looked for once more before its clients get "accepted".
-   */
+  /** Records a job as accepted. If Redis may have lost it before, it is then looked for. */
   async function record(job: PendingJob): Promise<void> {
     transitionRecord(job, 'recording')
-    const wasStored = job.state !== 'storing'
-    const isRecorded = await deps.recordAccepted(job)
-    if (isRecorded && wasStored) {
-      const restored = rescue.restore(job).catch(() => undefined)
-      await withDeadline(restored, LAST_CHECK_MS, () => undefined)
-    }
-    transitionRecord(job, isRecorded ? 'recorded' : 'unrecordable')
+    const { isRecorded, generation } = await deps.recordAccepted(job)
+    const isKept = generation !== undefined && generation === job.generation
+    endRecording(job, !isRecorded ? 'unrecordable' : isKept ? 'recorded' : 'unconfirmed')
+  }
+
+  /** Makes sure that Redis has a job whose record is committed. */
+  async function confirm(job: PendingJob): Promise<void> {
+    transitionRecord(job, 'confirming')
+    const restored = rescue.restore(job).catch(() => false)
+    const isInRedis = await withDeadline(restored, CONFIRM_JOB_MS, () => false)
+    endRecording(job, isInRedis ? 'recorded' : 'unrecordable')
+  }
+
+  function endRecording(job: PendingJob, state: RecordState): void {
+    transitionRecord(job, state)
     settleAcceptance(job)
     forgetIfAnswered(job)
   }

@@ -33,8 +33,9 @@ const DIFFERS_FOR_MS = 10_000
 /** How long a process that ends may take to remove its marks, ms. */
 const LEAVE_WITHIN_MS = 500
 /**
- * For this long after its start, a process ignores contradictions, ms. After a flush, one more
- * heartbeat for the old Redis may arrive while the new one gets its owner.
+ * For this long after a process that starts has seen a contradiction, it ignores the heartbeats of
+ * the other one, ms. After a flush, one more heartbeat for the old Redis may arrive while the new one
+ * gets its owner.
  */
 const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
@@ -147,22 +148,17 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
 
   async function join(): Promise<void> {
     let record = await readRecord()
-    const startedAtMs = performance.now()
-    /** For each source of a contradiction, the first heartbeat that was seen, ms since 1970. */
-    const firstHeartbeats = new Map<string, number>()
+    let seen: ReadonlyMap<string, SeenContradiction> = new Map()
+    let isWaiting = false
     while (isJoining()) {
-      const contradictions = await findContradictions(record)
-      const waitedMs = performance.now() - startedAtMs
-      for (const { source, seenAtMs, message } of contradictions) {
-        const firstSeenAtMs = firstHeartbeats.get(source)
-        // Only a later heartbeat shows that the other process is alive. One that has ended sends
-        // none, and may have set its last one back when it left.
-        const isAlive = firstSeenAtMs === undefined || seenAtMs > firstSeenAtMs
-        if (waitedMs > IGNORED_MS && isAlive) throw new ConfigError(message)
-        if (firstHeartbeats.size === 0) log.warn(`waiting for this to pass: ${message}`)
-        if (firstSeenAtMs === undefined) firstHeartbeats.set(source, seenAtMs)
-      }
-      if (contradictions.length === 0 || waitedMs > ALIVE_MS) await tryToJoin(record)
+      seen = seeAgain(seen, await findContradictions(record), performance.now())
+      const refusing = [...seen.values()].find(({ isAlive }) => isAlive)
+      if (refusing !== undefined) throw new ConfigError(refusing.message)
+      const [first] = seen.values()
+      if (first !== undefined && !isWaiting) log.warn(`waiting for this to pass: ${first.message}`)
+      isWaiting ||= first !== undefined
+      const areOver = [...seen.values()].every(({ forMs }) => forMs > ALIVE_MS)
+      if (areOver) await tryToJoin(record)
       if (!isJoining()) break
       await sleep(READ_AGAIN_MS)
       record = await store.readOrCreate(layout)
@@ -324,6 +320,38 @@ export function createInstallationWatch(deps: InstallationDeps): InstallationWat
       await withDeadline(Promise.allSettled(removals), LEAVE_WITHIN_MS, () => undefined)
     },
   }
+}
+
+/** A contradiction that a process which starts has seen at each look for a while. */
+interface SeenContradiction {
+  message: string
+  /** When it was first seen, by the monotonic clock, ms. */
+  sinceMs: number
+  forMs: number
+  /** The heartbeat that a later one is compared with. */
+  heartbeatMs: number
+  /** True if it sent another heartbeat after the time in which they are ignored. */
+  isAlive: boolean
+}
+
+/** @returns what is seen now, with what earlier looks have seen of it */
+function seeAgain(
+  seen: ReadonlyMap<string, SeenContradiction>,
+  contradictions: readonly Contradiction[],
+  nowMs: number,
+): Map<string, SeenContradiction> {
+  return new Map(
+    contradictions.map(({ source, seenAtMs, message }) => {
+      const before = seen.get(source)
+      const sinceMs = before?.sinceMs ?? nowMs
+      const forMs = nowMs - sinceMs
+      // Only a later heartbeat shows that the other process is alive. One that has ended sends none,
+      // and may have set its last one back when it left.
+      const isCompared = before !== undefined && forMs > IGNORED_MS
+      const heartbeatMs = isCompared ? before.heartbeatMs : seenAtMs
+      return [source, { message, sinceMs, forMs, heartbeatMs, isAlive: seenAtMs > heartbeatMs }]
+    }),
+  )
 }
 
 /** A heartbeat of another process that uses a server that this one does not use. */
