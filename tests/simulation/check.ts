@@ -60,8 +60,11 @@ function checkDecisions({ postgres }: World, starts: EventStart[]): void {
   )
 }
 
-/** A command is rejected after it was running alone when this many workers ended. */
-const ENDED_WORKERS = 3
+/**
+ * A command is rejected after it was running alone when this many workers ended: its third start
+ * does not run it (`MAX_STARTS_ALONE` in `apply-alone.ts`).
+ */
+const ENDED_WORKERS = 2
 
 /**
  * Checks that only commands that kill their workers are rejected. If that many workers are ended by
