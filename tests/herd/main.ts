@@ -2,6 +2,7 @@
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
+import { compareHerds, type HerdComparison } from './baseline.ts'
 import { herd, type Report } from './herd.ts'
 import { type HoldReport, herdWithHolds } from './holds.ts'
 import { type HerdOptions, readOptions, usage } from './options.ts'
@@ -18,6 +19,14 @@ async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2), process.stdout.isTTY)
   if (options === 'help') return console.log(usage)
   const log = options.json ? () => undefined : console.log
+  if (options.baseline !== undefined) {
+    const comparison = await compareHerds(options.baseline, options, log)
+    console.log(
+      options.json ? JSON.stringify(comparison, undefined, 2) : describeComparison(comparison),
+    )
+    process.exitCode = comparison.problems.length === 0 ? 0 : 1
+    return
+  }
   const given = process.env['BASE_URL']
   const target = given ? useRunningSystem(given) : await startOwnSystem(options, log)
   try {
@@ -73,14 +82,27 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
 
 const number = (value: number) => value.toLocaleString('en').padStart(9)
 
+function describeComparison({ baseline, bookingsPerSecond, problems }: HerdComparison): string {
+  const { median, low, high } = bookingsPerSecond
+  const interval = `${low.toFixed(3)} to ${high.toFixed(3)}`
+  return [
+    `This build makes ${median.toFixed(3)} times the bookings/s of ${baseline.slice(0, 7)} (90 % interval ${interval}).`,
+    ...brokenPromises(problems),
+  ].join('\n')
+}
+
+function brokenPromises(problems: string[]): string[] {
+  return problems.length === 0
+    ? []
+    : ['', 'Broken promises:', ...problems.map((problem) => `  ${problem}`)]
+}
+
 function describe(report: Report | HoldReport): string {
   return [
     '',
     ...('lapsed' in report ? figuresOfHolds(report) : figuresOf(report)),
     `latency      ${number(report.p50Ms)}   ms p50, ${report.p99Ms} ms p99`,
-    ...(report.problems.length > 0
-      ? ['', 'Broken promises:', ...report.problems.map((problem) => `  ${problem}`)]
-      : []),
+    ...brokenPromises(report.problems),
   ].join('\n')
 }
 

@@ -19,6 +19,7 @@ describe('the options of npm run herd', () => {
 
   it.each([
     ['--holds with cancellations', ['--holds', '--cancel', '5'], '--cancel cannot be used'],
+    ['--holds with a baseline', ['--holds', '--baseline', 'abc'], '--baseline cannot be used'],
     ['a number of buyers that is none', ['--buyers', 'many'], '--buyers must be a whole number'],
     ['an option that does not exist', ['--hold'], '--hold'],
   ])('refuses %s', (_what, args, message) => {
@@ -36,6 +37,7 @@ describe('the options of npm run herd', () => {
       'start-after',
       'apis',
       'json',
+      'baseline',
     ])
       expect(usage).toContain(`--${option}`)
   })

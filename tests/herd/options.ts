@@ -17,6 +17,8 @@ export interface HerdOptions {
   /** Processes to start. Ignored if BASE_URL is set. */
   apis: number
   workers: number
+  /** A commit to compare this build with. */
+  baseline?: string
 }
 
 export const usage = `npm run herd -- [options]
@@ -37,6 +39,8 @@ keeps in .data/. The page at the address that it prints shows the event live.
   --start-after N  seconds between the printed address and the first booking, so that you can open the
                    page; default 5 on a terminal, else 0
   --apis N         --workers N         processes to start, default 1 each
+  --baseline COMMIT                    builds that commit, runs the herd on both builds in 9 rounds,
+                   and prints the ratio of their bookings/s. Not with --holds
   --json           print the report as JSON`
 
 /** Time to open the page, if a person starts the herd. */
@@ -47,7 +51,8 @@ const START_AFTER_S = 5
  * @throws Error with a message for the terminal
  */
 export function readOptions(args: string[], isTerminal = false): HerdOptions | 'help' {
-  const number = { type: 'string' } as const
+  const text = { type: 'string' } as const
+  const number = text
   const flag = { type: 'boolean', default: false } as const
   const { values } = parseArgs({
     args,
@@ -59,6 +64,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
       apis: number,
       workers: number,
       'start-after': number,
+      baseline: text,
       async: flag,
       holds: flag,
       json: flag,
@@ -70,6 +76,8 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
   const tickets = whole('tickets', values.tickets, 500, 0)
   if (values.holds && values.cancel !== undefined)
     throw new Error('--cancel cannot be used with --holds')
+  if (values.holds && values.baseline !== undefined)
+    throw new Error('--baseline cannot be used with --holds')
   const waitS = isTerminal && !values.json ? START_AFTER_S : 0
   return {
     buyers,
@@ -82,6 +90,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),
     workers: whole('workers', values.workers, 1, 1),
+    ...(values.baseline !== undefined && { baseline: values.baseline }),
   }
 }
 
