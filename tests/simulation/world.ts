@@ -99,7 +99,7 @@ export interface World {
   losses: RecordedLoss[]
   /** The counts that a Redis answered which lacked accepted jobs. */
   unreadyCounts: { api: SimProcess; atMs: number; answeredAtMs: number }[]
-  /** When Redis had everything again: PostgreSQL got the generation of a recovery that had ended. */
+  /** When Redis had everything again: PostgreSQL got the generation of a recovery. */
   recoveredAtMs: number[]
   /** Errors that the product must not cause, such as writes that contradict the rows. */
   bugs: unknown[]

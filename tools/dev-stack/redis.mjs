@@ -23,8 +23,8 @@ import { until } from './wait.mjs'
 
 /**
  * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It evicts
- * nothing. If the machine crashes, it loses the last second (`appendfsync everysec`); PostgreSQL has
- * a record of what was accepted.
+ * nothing. If the machine crashes, it loses the last second (`appendfsync everysec`); PostgreSQL
+ * has a record of what was accepted.
  *
  * @param {object} options
  * @param {string} options.folder

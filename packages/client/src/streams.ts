@@ -45,7 +45,7 @@ export interface FollowOptions {
   onConnection?: ((connection: Connection) => void) | undefined
 }
 
-/** The API sends a comment every 15 s. If nothing arrives for this long, the connection is dead, ms. */
+/** If nothing arrives for this long, the connection is dead, ms. Comments arrive every 15 s. */
 const IDLE_TIMEOUT_MS = 40_000
 /** The pause before a new connection if the API did not say how long, ms. */
 const DEFAULT_RETRY_MS = 3000

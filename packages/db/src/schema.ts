@@ -692,8 +692,8 @@ export const installation = pgTable(
     redisId: uuid('redis_id'),
     redisSeenAt: at('redis_seen_at'),
     /**
-     * The generation that the last recovery gave to Redis. Any other one is out of date. Null before
-     * the first recovery, and during a recovery.
+     * The generation that the last recovery gave to Redis. Any other one is out of date. Null
+     * before the first recovery, and during a recovery.
      */
     redisGeneration: text('redis_generation'),
     /**

@@ -9,8 +9,8 @@
 
     ARGV[1] how long a mark lasts, ms
     ARGV[2] how long after its mark the job of a settle may still be on its way into the line, ms
-    ARGV[3] how long after its mark, or after the last search, the lists of the line are searched for
-      the job, ms
+    ARGV[3] how long after its mark, or after the last search, the lists of the line are searched
+      for the job, ms
     ARGV[4] how long the mark of a rejected settle lasts, ms
     ARGV[5], ARGV[6], ARGV[7], ARGV[8] … base of the line, its name, id of the event, and id of the
       job of its settle, for each event

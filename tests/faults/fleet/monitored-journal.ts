@@ -11,9 +11,9 @@ export interface MonitoredJournal {
 const CONNECT_AGAIN_MS = 5
 
 /**
- * Keeps the journal that the checker needs, for a Redis that may lose the last writes of its own one
- * or has none. It writes what scripts do, as `MONITOR` shows it, into a file of the format of an
- * append-only file, across all restarts of Redis.
+ * Keeps the journal that the checker needs, if Redis has no append-only file or may lose the last
+ * writes of it. `MONITOR` shows what scripts do, across all restarts of Redis. This is written into
+ * a file in the format of an append-only file.
  *
  * @param folder gets the file, where `readJournal` looks for it
  * @returns when no write is missed from now on

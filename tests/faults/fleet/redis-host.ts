@@ -64,7 +64,7 @@ export interface RedisHostOptions {
   /** Gets a folder for each server. */
   folder: string
   persistence: Persistence
-  /** False if nobody reads the journal. Redis then rewrites its append-only file as in production. */
+  /** False if nobody reads the journal. Redis then rewrites its file as in production. */
   keepJournal: boolean
   env: Record<string, string> | undefined
   /** Called when Redis has another address, and clients must connect there. */
@@ -82,7 +82,7 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
     ...(keepJournal ? ['auto-aof-rewrite-percentage 0'] : []),
     'repl-diskless-sync-delay 0',
   ]
-  /** With other settings, the file of a Redis that is killed lacks writes that clients have seen. */
+  /** With other settings, the file of a Redis that was killed may lack writes. */
   const isMonitored = keepJournal && persistence !== 'always'
   let servers = 1
   let folder = path.join(options.folder, 'redis')

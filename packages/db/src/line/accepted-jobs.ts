@@ -52,8 +52,8 @@ export interface AcceptedJobStore {
     limit: number,
   ): Promise<{ removed: number; next: number | undefined }>
   /**
-   * Returns the generation that the last recovery gave to Redis; undefined before the first one, and
-   * during a recovery.
+   * Returns the generation that the last recovery gave to Redis; undefined before the first one,
+   * and during a recovery.
    */
   readGeneration(): Promise<string | undefined>
   /** Records the generation that a recovery has given to Redis; undefined when it begins. */

@@ -24,8 +24,8 @@ export const RECORD_ABANDONED_MS = 200
  */
 export const RECORD_ACCEPTED_MS = 600
 /**
- * `recorder`: asking Redis after the commit whether it may have lost something since the add. It is a
- * part of `RECORD_ACCEPTED_MS`.
+ * `recorder`: asking Redis after the commit whether it may have lost something since the add. It is
+ * a part of `RECORD_ACCEPTED_MS`.
  */
 export const READ_GENERATION_MS = 50
 /** `submit`: finding out whether Redis has a recorded job that it may have lost, or adding it. */

@@ -16,8 +16,8 @@
  *
  * Besides its state, a pending command says what its client waits for: for the *decision*, or only
  * for *acceptance*, which means that the job cannot be lost. A client that waits for the decision
- * waits for acceptance from its deadline on, or when the process shuts down. A client that asked for
- * an asynchronous answer does so from the start.
+ * waits for acceptance from its deadline on, or when the process shuts down. A client that asked
+ * for an asynchronous answer does so from the start.
  *
  * The job has two states of its own. One says what Redis knows of it:
  *
@@ -43,8 +43,8 @@
  * - `recorded`: it is recorded, and Redis had it after that. Every later recovery puts it in its
  *   place. Once its first add has ended, "accepted" is true.
  * - `unrecordable`: PostgreSQL did not confirm the record, or Redis did not confirm the job. The
- *   clients that wait for acceptance get "unknown", because the job may be decided all the same. The
- *   next client that does so starts another attempt.
+ *   clients that wait for acceptance get "unknown", because the job may be decided all the same.
+ *   The next client that does so starts another attempt.
  *
  * Invariants: a client gets exactly one answer. It gets "accepted" only if the job is recorded or
  * decided. It gets "unavailable" only if the command will never take effect. The process forgets a

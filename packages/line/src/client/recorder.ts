@@ -4,8 +4,8 @@ import type { JobToStore } from '../queues.js'
 import { READ_GENERATION_MS, RECORD_ACCEPTED_MS } from './error-budget.js'
 
 /**
- * Records in PostgreSQL that a job is accepted, together with all other jobs of the moment. It never
- * rejects.
+ * Records in PostgreSQL that a job is accepted, together with all other jobs of the moment. It
+ * never rejects.
  */
 export type RecordAccepted = (job: JobToStore) => Promise<RecordResult>
 
@@ -18,7 +18,7 @@ export interface RecordResult {
 
 export interface RecorderDeps {
   store: Pick<AcceptedJobStore, 'record'>
-  /** Reads the generation of Redis (`readiness.ts`); undefined if it is not what this process knows. */
+  /** Reads the generation of Redis; undefined if it is not the one that this process knows. */
   readGeneration: () => Promise<string | undefined>
   log: Log
 }

@@ -25,8 +25,8 @@ export interface Rescue {
   /** Starts one round, which checks jobs whose reply is overdue. Call it a few times a second. */
   checkOverdue(): void
   /**
-   * Called when Redis has everything again that was accepted. The next rounds check all jobs of this
-   * process, because Redis may have lost those that are not recorded.
+   * Called when Redis has everything again that was accepted. The next rounds check all jobs of
+   * this process, because Redis may have lost those that are not recorded.
    */
   checkAll(): void
   /**

@@ -34,8 +34,8 @@ export async function* undecidedJobs(pool: Pool): AsyncGenerator<UndecidedJob[]>
 }
 
 /**
- * Finds accepted jobs that are neither decided nor in their lines. Workers soon add those that Redis
- * does not have.
+ * Finds accepted jobs that are neither decided nor in their lines. Workers soon add those that
+ * Redis does not have.
  *
  * @param only looks for the job with this number alone
  */
@@ -101,9 +101,9 @@ export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<
 }
 
 /**
- * Prepares Redis for a PostgreSQL from an earlier time, in which jobs are accepted and undecided that
- * were decided since. Removes all finished jobs, and makes the next process start a recovery, which
- * adds the others again in order of acceptance.
+ * Prepares Redis for a PostgreSQL from an earlier time, in which jobs are accepted and undecided
+ * that were decided since. Removes all finished jobs, and makes the next process start a recovery,
+ * which adds the others again in order of acceptance.
  */
 export async function requireRecovery(redis: Redis, layout: LineLayout): Promise<void> {
   const registry = createLineRegistry(redis, layout)

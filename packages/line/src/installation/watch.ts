@@ -34,8 +34,8 @@ const DIFFERS_FOR_MS = 10_000
 const LEAVE_WITHIN_MS = 500
 /**
  * For this long after a process that starts has seen a contradiction, it ignores the heartbeats of
- * the other one, ms. After a flush, one more heartbeat for the old Redis may arrive while the new one
- * gets its owner.
+ * the other one, ms. After a flush, one more heartbeat for the old Redis may arrive while the new
+ * one gets its owner.
  */
 const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
@@ -345,8 +345,8 @@ function seeAgain(
       const before = seen.get(source)
       const sinceMs = before?.sinceMs ?? nowMs
       const forMs = nowMs - sinceMs
-      // Only a later heartbeat shows that the other process is alive. One that has ended sends none,
-      // and may have set its last one back when it left.
+      // Only a later heartbeat shows that the other process is alive. One that has ended sends
+      // none, and may have set its last one back when it left.
       const isCompared = before !== undefined && forMs > IGNORED_MS
       const heartbeatMs = isCompared ? before.heartbeatMs : seenAtMs
       return [source, { message, sinceMs, forMs, heartbeatMs, isAlive: seenAtMs > heartbeatMs }]

@@ -16,12 +16,12 @@
  * | it is restarted | the run id is another one |
  * | a replica is promoted | both ids are others |
  * | a former master is promoted again | the replication id is another one |
- * | the address leads back to a former master that was never a replica | PostgreSQL has another generation |
+ * | its address leads back to a former master | PostgreSQL has another generation |
  * | a replica reconnects to it | nothing is lost, and both ids stay the same |
  *
- * A process that may not call INFO takes any identity, so it notices a flush, and the old
- * generation of a former master. For the rest it relies on processes that may call INFO: the
- * recovery that they start replaces the generation.
+ * A process that may not call INFO takes any identity. So by itself it notices only a flush, and
+ * the old generation of a former master. It notices other losses when a process that may call INFO
+ * has recovered Redis, because that replaces the generation.
  *
  * A process checks the generation after each connect and every two seconds, and remembers it here.
  * It becomes unsure when its connection breaks, and when a script or a fetch finds another

@@ -63,8 +63,9 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     onDisconnected: (listener) => void redis.on('close', listener),
 
     async readGeneration() {
-      // The identity is read last. If the connection breaks in between, commands are sent again to
-      // a server that may have lost its last writes. Its identity must not come from the time before.
+      // The identity is read last. If the connection breaks in between, the commands are sent
+      // again, to a server that may have lost its last writes. The identity must not be older than
+      // that.
       const reading = prefixes.map((prefix) => redis.get(readyKey(prefix)))
       const [identity, ...generations] = await Promise.all([readIdentity(redis), ...reading])
       const [generation] = generations

@@ -80,8 +80,8 @@ export interface Line {
    * lack accepted jobs, or `mayContinue` returns false.
    *
    * @param mayContinue Called before each further job.
-   * @returns how many jobs were served; undefined if there were none because Redis may lack accepted
-   * jobs
+   * @returns how many jobs were served; undefined if there were none because Redis may lack
+   * accepted jobs
    * @throws if Redis fails, or if `onJob` throws. The line may be served again
    */
   serve(mayContinue: () => boolean): Promise<number | undefined>

@@ -21,8 +21,8 @@
  * Many processes have the same line in their schedulers. Every process gets every wake-up and tries
  * to fetch; BullMQ's global concurrency gives the job to one of them. A process that gets no job,
  * and has not served the line lately, is a standby for `STANDBY_MS`, so that on a busy line the
- * others do not ask Redis in vain for every job. A process that did not fetch, because Redis may lack
- * accepted jobs, is no standby. Otherwise it would ignore the sweep that follows a recovery.
+ * others do not ask Redis in vain for every job. A process that did not fetch, because Redis may
+ * lack accepted jobs, is no standby. Otherwise it would ignore the sweep that follows a recovery.
  *
  * The *monitor* checks the lines that this process does not serve, if they were woken lately or
  * have work. It notices what wake-ups do not report: a worker that died, stopped, or has no free

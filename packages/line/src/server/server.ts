@@ -192,8 +192,8 @@ export function startLineServer(deps: ServerDeps): LineServer {
     onRescued: deps.onRescued,
     log,
   })
-  // Wake-ups may have been lost while the connection was down, and lines were not served while Redis
-  // might lack accepted jobs.
+  // Wake-ups may have been lost while the connection was down, and lines were not served while
+  // Redis might lack accepted jobs.
   readiness.onChange((isReady) => {
     if (isReady) sweeper.sweepNow()
   })
