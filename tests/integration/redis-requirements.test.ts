@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
@@ -112,6 +113,30 @@ it('notices a Redis that has lost everything, even if INFO is forbidden', async 
   // The run id that this user of Redis can read is not in the generation.
   const status = await runOps(['status', '--json'], system.env)
   expect(status.data.attention).toEqual([])
+})
+
+it('works if only some services may call INFO', async () => {
+  const system = await startSystem({ apis: 0, workers: 0 })
+  onTestFinished(() => system.stop())
+  const env = { REDIS_URL: await restrictedUser(system.redisUrl, '-info') }
+  const [api] = await Promise.all([system.addApi(env), system.addWorker()])
+  await api.waitForLog(({ msg }) => /hides its run id/.test(msg ?? ''))
+  const organizer = { token: await system.token('olga', 'organizer') }
+  await system.api.post('/initialize', { eventId: 1, totalTickets: 1 }, organizer)
+  const redis = new Redis(system.redisUrl)
+  onTestFinished(() => redis.disconnect())
+  const readGeneration = () => redis.get(`${system.keyPrefix}{s0}:ready`)
+  const isIdentified = async () => !(await readGeneration())?.startsWith('hidden')
+  expect(await until(isIdentified, { timeoutMs: 20_000 })).toBe(true)
+
+  // Each process checks the generation every two seconds.
+  const before = await readGeneration()
+  await sleep(5000)
+
+  expect(await readGeneration()).toBe(before)
+  const ada = { token: await system.token('ada') }
+  const { body } = await system.api.post('/book', { eventId: 1 }, ada)
+  expect(body.message).toBe('Ticket booked')
 })
 
 it('refuses a Redis that may evict keys in production, even if CONFIG is forbidden', async () => {
