@@ -135,7 +135,7 @@ function recorderOf(
   connection: Connection,
   readiness: Readiness,
 ): SubmitterDeps['recordAccepted'] {
-  const { acceptAfterRecord, confirmRecord, recordBeforeAccept } = world.without
+  const { acceptAfterRecord, recordBeforeAccept } = world.without
   const record = createRecorder({
     store: world.acceptedJobsOf(process),
     async readGeneration() {
@@ -154,7 +154,6 @@ function recorderOf(
       return accepted
     }
     const recorded = record(job)
-    if (acceptAfterRecord) return accepted
-    return confirmRecord ? { ...(await recorded), generation } : recorded
+    return acceptAfterRecord ? accepted : recorded
   }
 }

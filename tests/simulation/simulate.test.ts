@@ -78,11 +78,6 @@ describe('simulate without a guard', () => {
       /never decided|was answered before .* and decided after it/,
     ],
     [
-      'a job that Redis has lost before its record counts as accepted',
-      { confirmRecord: true },
-      /was answered before .* and decided after it/,
-    ],
-    [
       'a worker does not check the generation after a fetch',
       { fetchedGeneration: true },
       /was answered before .* and decided after it|decided after a job that entered later/,

@@ -58,8 +58,6 @@ export interface RemovedGuards {
   acceptAfterRecord?: boolean
   /** A job is being recorded when its first client is told that it is accepted. */
   recordBeforeAccept?: boolean
-  /** After the commit of a record, the API checks that Redis has lost nothing since the add. */
-  confirmRecord?: boolean
   /** A worker checks the generation after a fetch. */
   fetchedGeneration?: boolean
   /** The API checks the generation when it counts commands. */
