@@ -2,7 +2,7 @@ import { createAcceptedJobStore, type Pool, type UndecidedPage } from '@ticket-l
 import type { LineLayout } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { isLineName, jobKey, lineBase, readyKey, shardPrefixes } from '../keys.js'
-import { isOf } from '../recovery/recovery.js'
+import { isOf, JOBS_PER_PAGE, ON_ITS_WAY_MS } from '../recovery/recovery.js'
 import { createRecoveryRedis, HIDDEN } from '../recovery/recovery-redis.js'
 import { createLineRegistry } from '../registry.js'
 
@@ -16,11 +16,6 @@ export interface LostJob extends UndecidedJob {
    */
   isCompleted: boolean
 }
-
-/** Jobs that are read at a time. */
-const JOBS_PER_PAGE = 500
-/** A job that was recorded less than this ago may still be on its way to Redis, ms. */
-const ON_ITS_WAY_MS = 5000
 
 /** Reads all jobs that clients were told are accepted and that are not decided, page by page. */
 export async function* undecidedJobs(pool: Pool): AsyncGenerator<UndecidedJob[]> {

@@ -34,7 +34,9 @@ const CHECK_EVERY_MS = 2000
 /** The same while Redis may lack accepted jobs, ms. */
 const CHECK_AGAIN_MS = 250
 /** Recorded jobs that are read at a time. */
-const JOBS_PER_PAGE = 500
+export const JOBS_PER_PAGE = 500
+/** A job that was recorded less than this ago may still be on its way to Redis, ms. */
+export const ON_ITS_WAY_MS = 5000
 /** Maximum number of lines whose order is changed at a time. */
 const LINES_AT_ONCE = 50
 

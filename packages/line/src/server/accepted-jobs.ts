@@ -2,6 +2,7 @@ import type { AcceptedJobStore } from '@ticket-line/db'
 import { every, type Log } from '@ticket-line/shared'
 import type { JobToStore } from '../queues.js'
 import type { Readiness } from '../recovery/readiness.js'
+import { ON_ITS_WAY_MS } from '../recovery/recovery.js'
 import type { RecoveryRedis } from '../recovery/recovery-redis.js'
 
 export interface AcceptedJobsDeps {
@@ -21,8 +22,6 @@ const RECORDS_PER_STEP = 1000
 const STEPS_PER_ROUND = 20
 /** Undecided jobs that a round looks for in Redis. */
 const LOOKED_FOR_PER_ROUND = 500
-/** A job that was recorded less than this ago may still be on its way to Redis, ms. */
-const ON_ITS_WAY_MS = 5000
 
 /**
  * Removes the records of decided jobs, and finds single jobs that Redis has lost without another
