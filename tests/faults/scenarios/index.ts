@@ -11,6 +11,7 @@ import { killedNotifier } from './killed-notifier.ts'
 import { lapses } from './lapses.ts'
 import { lostRedis } from './lost-redis.ts'
 import { million } from './million.ts'
+import { persistence } from './persistence.ts'
 import { poison } from './poison.ts'
 import { pruning } from './pruning.ts'
 import { refusedWrites } from './refused-writes.ts'
@@ -37,6 +38,7 @@ export const SCENARIOS: Scenario[] = [
   pruning,
   million,
   lostRedis,
+  persistence,
   refusedWrites,
   failover,
   sqlEnvironment,

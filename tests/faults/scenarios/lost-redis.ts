@@ -51,10 +51,12 @@ export const lostRedis: Scenario = {
         figures[`${name}DecidedMs`] = decidedMs
         figures[`${name}AcceptingMs`] = acceptingMs
         const evidence = await testbed.collectEvidence()
-        findings.push(...check(evidence))
+        findings.push(
+          ...check(evidence),
+          ...outOfOrder(testbed, inOrderOfDecision(evidence.journal, evidence.rows)),
+        )
         missed.push(
           ...atMost(`${name}: time until all are decided, ms`, decidedMs, DECIDED_WITHIN_MS),
-          ...outOfOrder(testbed, inOrderOfDecision(evidence.journal, evidence.rows)),
         )
       } finally {
         await testbed.close()
@@ -120,15 +122,15 @@ async function areDecided({ fleet }: Testbed): Promise<boolean> {
  * Finds lines that have not decided exactly what was recorded before the loss first, in its order.
  * No worker had a job at the loss, so no job may have another place.
  */
-function outOfOrder({ fleet }: Testbed, lines: ReturnType<typeof inOrderOfDecision>): string[] {
+function outOfOrder({ fleet }: Testbed, lines: ReturnType<typeof inOrderOfDecision>): Finding[] {
   const [loss] = fleet.losses
   const recorded = Map.groupBy(loss?.recorded ?? [], ({ lineName }) => lineName)
-  return [...recorded].flatMap(([lineName, jobs]) => {
+  return [...recorded].flatMap(([lineName, jobs]): Finding[] => {
     const wanted = jobs.map(({ jobId }) => jobId)
     const decided = [...new Set(lines.get(lineName)?.commands.map(({ jobId }) => jobId))]
     const at = wanted.findIndex((jobId, place) => decided[place] !== jobId)
-    return at === -1
-      ? []
-      : [`${loss?.kind}: ${lineName} decided ${decided[at]} at place ${at + 1}, not ${wanted[at]}`]
+    if (at === -1) return []
+    const text = `${loss?.kind}: ${lineName} decided ${decided[at]} at place ${at + 1}, not ${wanted[at]}`
+    return [{ promise: 'reordered', text }]
   })
 }
