@@ -692,7 +692,8 @@ describe('ops verify', () => {
   it('finds accepted commands in lines that no process serves', async () => {
     await queryOnce(
       system.databaseUrl,
-      `INSERT INTO accepted_jobs (job_id, line_name, payload) VALUES ('line-7.x.1', 'line-7', '{}')`,
+      `INSERT INTO accepted_jobs (job_id, line_name, payload, accepted_at)
+        VALUES ('line-7.x.1', 'line-7', '{}', now() - interval '1 minute')`,
     )
     const { exitCode, data } = await runOps(['verify', '--json'], system.env)
     await queryOnce(system.databaseUrl, 'DELETE FROM accepted_jobs')
@@ -700,6 +701,10 @@ describe('ops verify', () => {
     const broken = data.checks.filter((check: { broken: number }) => check.broken > 0)
     expect(exitCode).toBe(1)
     expect(broken).toMatchObject([
+      {
+        name: 'accepted_kept',
+        examples: [{ detail: 'line-7.x.1 is neither decided nor in its line' }],
+      },
       {
         name: 'lines_known',
         examples: [{ detail: 'jobs of line-7 are accepted, and no process serves it' }],
