@@ -117,7 +117,10 @@ async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps
     // If this process dies, a former master must not count as complete either.
     await store.recordGeneration(undefined)
     await redis.begin(token)
-    const added = await addAllLost(redis, store)
+    const added = await addAllLost(redis, store).catch((err: unknown) => {
+      log.warn({ err }, 'could not add what Redis has lost; no command is served until that works')
+      throw err
+    })
     onRescued(added)
     const generation = `${identity ?? HIDDEN}:${token}`
     if (!(await redis.end(token, generation))) return
