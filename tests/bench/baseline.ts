@@ -20,6 +20,8 @@ export interface Comparison {
   bookingsPerSecond: MedianRatio
   /** Below 1 if this build needs less CPU time. Null if this platform does not report CPU time. */
   cpuMsPerBooking: MedianRatio | null
+  /** The same for the API processes alone. */
+  apiCpuMsPerBooking: MedianRatio | null
   correct: boolean
 }
 
@@ -28,14 +30,30 @@ export interface BaselineOptions extends Omit<BenchOptions, 'baseline'> {
   say: (text: string) => void
 }
 
+type Figure = keyof RunFigures
+
 /** The workloads of a comparison that names none. */
 const WORKLOADS: { name: string; settings: WorkloadSettings }[] = [
   { name: 'hot', settings: { connections: 64 } },
   { name: 'hot', settings: { connections: 256 } },
   { name: 'mixed', settings: { connections: 64 } },
   { name: 'hundred', settings: { connections: 64 } },
+  { name: 'refused', settings: { connections: 256 } },
   { name: 'quiet', settings: {} },
 ]
+
+/**
+ * Aims for the median ratios to commit 0214ed1, the last one before holds and the change log, by
+ * the name of the workload with its settings. Those for bookings/s are minimums, the others
+ * maximums.
+ */
+const AIMS_FOR = '0214ed1'
+const AIMS: Record<string, Partial<Record<Figure, number>>> = {
+  'hot, 64 connections': { bookingsPerSecond: 1.03, cpuMsPerBooking: 0.95 },
+  'hot, 256 connections': { bookingsPerSecond: 1.03, cpuMsPerBooking: 0.95 },
+  'hundred, 64 connections': { cpuMsPerBooking: 0.75 },
+  'refused, 256 connections': { apiCpuMsPerBooking: 0.9 },
+}
 
 /**
  * `--baseline COMMIT`: builds the product of that commit and measures both builds in alternating
@@ -91,32 +109,43 @@ function compare(result: Result): Comparison {
   const ratios = (read: (run: RunFigures) => number): number[] =>
     own.map((run, i) => read(run) / read(baseline[i] as RunFigures))
   const measured = [...own, ...baseline].every(({ cpuMsPerBooking }) => cpuMsPerBooking !== null)
+  const cpu = (figure: 'cpuMsPerBooking' | 'apiCpuMsPerBooking'): MedianRatio | null =>
+    measured ? medianRatio(ratios((run) => run[figure] as number)) : null
   return {
     workload: nameOf(result),
     rounds: result.rounds,
     bookingsPerSecond: medianRatio(ratios((run) => run.bookingsPerSecond)),
-    cpuMsPerBooking: measured ? medianRatio(ratios((run) => run.cpuMsPerBooking as number)) : null,
+    cpuMsPerBooking: cpu('cpuMsPerBooking'),
+    apiCpuMsPerBooking: cpu('apiCpuMsPerBooking'),
     correct: result.contenders.every(({ figures }) => figures.correct),
   }
 }
 
 function comparisonTable(comparisons: Comparison[], commit: string): string {
-  const cell = (ratio: MedianRatio | null): string =>
-    ratio === null
-      ? '–'
-      : `${ratio.median.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`
-  const head = ['workload', 'rounds', 'bookings/s', 'CPU time per booking', 'correct']
+  const cell = (comparison: Comparison, figure: Figure): string => {
+    const ratio = comparison[figure]
+    if (ratio === null) return '–'
+    const { median, low, high } = ratio
+    const interval = `${median.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`
+    const aim = commit.startsWith(AIMS_FOR) ? AIMS[comparison.workload]?.[figure] : undefined
+    if (aim === undefined) return interval
+    const atLeast = figure === 'bookingsPerSecond'
+    const reached = atLeast ? median >= aim : median <= aim
+    return `${interval}, aim ${atLeast ? '≥' : '≤'} ${aim}${reached ? '' : ', **not reached**'}`
+  }
+  const head = ['workload', 'rounds', 'bookings/s', 'CPU time per booking', 'of the API', 'correct']
   return [
     `This build compared with ${commit.slice(0, 7)}: median ratio and its 90 % interval.`,
     '',
     table(
       head,
-      comparisons.map(({ workload, rounds, bookingsPerSecond, cpuMsPerBooking, correct }) => [
-        workload,
-        String(rounds),
-        cell(bookingsPerSecond),
-        cell(cpuMsPerBooking),
-        correct ? 'yes' : '**no**',
+      comparisons.map((comparison) => [
+        comparison.workload,
+        String(comparison.rounds),
+        cell(comparison, 'bookingsPerSecond'),
+        cell(comparison, 'cpuMsPerBooking'),
+        cell(comparison, 'apiCpuMsPerBooking'),
+        comparison.correct ? 'yes' : '**no**',
       ]),
     ),
   ].join('\n')

@@ -143,16 +143,21 @@ export const growths: Record<string, Growth> = {
     }),
   },
   door: {
-    figure: 'requests/s',
-    read: (figures) => figures.bookingsPerSecond,
-    workload: (settings) => ({
-      name: 'door',
-      title: 'bookings, and requests that the API refuses just before the line',
-      contenders: [
-        productContender('booked', {}, settings),
-        productContender('refused', { forbidden: true }, settings),
-      ],
-    }),
+    figure: 'CPU ms of the API per request',
+    aim: '≤ 1.3 ×',
+    read: (figures) => figures.cpuMsPerBookingOf.api ?? Number.NaN,
+    reaches: (values) => ratio(values) <= 1.3,
+    workload: (settings) => {
+      const connections = settings.connections ?? 256
+      return {
+        name: 'door',
+        title: 'requests that the API refuses just before the line, and bookings',
+        contenders: [
+          productContender('refused', { connections, forbidden: true }, settings),
+          productContender('booked', { connections }, settings),
+        ],
+      }
+    },
   },
   idle: {
     figure: '% of a core without requests',

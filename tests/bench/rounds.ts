@@ -40,12 +40,16 @@ export interface RunFigures {
   bookingsPerSecond: number
   /** Null if this platform does not report it. */
   cpuMsPerBooking: number | null
+  /** The same of the API processes alone. */
+  apiCpuMsPerBooking: number | null
 }
 
 export interface RoundsOptions {
   servers: Servers
   rounds: number
   profileFolder?: string
+  /** Called before each run. */
+  onStart?: () => void
   onRun: (round: number, contender: Contender, run: Run) => void
 }
 
@@ -55,7 +59,7 @@ export interface RoundsOptions {
  */
 export async function runWorkload(
   workload: Workload,
-  { servers, rounds, profileFolder, onRun }: RoundsOptions,
+  { servers, rounds, profileFolder, onStart, onRun }: RoundsOptions,
 ): Promise<Result> {
   const { url } = servers.postgres
   const restore =
@@ -67,6 +71,7 @@ export async function runWorkload(
       const turns = round % 2 === 1 ? [...runs] : [...runs].reverse()
       for (const [contender, earlier] of turns) {
         const rates = earlier.map(rateOf)
+        onStart?.()
         const run = await runOnce(contender, {
           servers,
           ...(rates.length > 0 && { knownRate: Math.max(...rates) }),
@@ -93,9 +98,11 @@ function rateOf({ report }: Run): number {
 
 function runFigures(run: Run): RunFigures {
   const { usage, report } = run
+  const { api } = usage.cpuMs
   return {
     bookingsPerSecond: rateOf(run),
-    cpuMsPerBooking: usage.cpuMs.api === undefined ? null : cpuMsPerBooking(usage, report.answered),
+    cpuMsPerBooking: api === undefined ? null : cpuMsPerBooking(usage, report.answered),
+    apiCpuMsPerBooking: api === undefined ? null : api / report.answered,
   }
 }
 

@@ -33,6 +33,8 @@ interface Compared {
   connections: number
   rate?: number | 'half'
   measuredMs?: number
+  /** If absent, all of them. */
+  systems?: SystemName[]
 }
 
 /** Workloads that compare the product with its peers. */
@@ -72,11 +74,18 @@ const compared: Record<string, Compared> = {
     rate: 200,
     measuredMs: 10_000,
   },
+  refused: {
+    title: 'bookings that the API refuses just before the line',
+    task: { events: 1, ticketsPerEvent: PLENTY, cancelsInTen: 0, forbidden: true },
+    connections: 256,
+    // The peers do not know bookings for somebody else.
+    systems: ['product'],
+  },
 }
 
 /**
  * Length of the warm-up of every system. After it, the product does not become any faster
- * (docs/benchmarks/results.md).
+ * (docs/benchmarks/README.md).
  */
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000
@@ -95,7 +104,7 @@ export function comparedWorkload(name: string, settings: WorkloadSettings): Work
     connections: settings.connections ?? base.connections,
     load: loadOf(base, settings),
   }
-  const only = settings.only ?? (baseline === undefined ? everyone : ['product'])
+  const only = settings.only ?? (baseline === undefined ? (base.systems ?? everyone) : ['product'])
   const chosen = [
     ...[product, rowLock, singleStatement].filter((system) => only.includes(system.name)),
     ...(baseline === undefined ? [] : [baseline]),

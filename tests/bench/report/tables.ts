@@ -86,7 +86,7 @@ export function ratiosTable(compared: SuiteResults['compared']): string {
 function ratiosTo(
   peer: string,
   { contenders }: Result,
-  aims: Partial<Record<keyof NonNullable<Aims['singleStatement']>, number>> = {},
+  aims: NonNullable<Aims['rowLock']> = {},
 ): string[] {
   const figuresOf = (label: string) =>
     contenders.find(({ contender }) => contender.label === label)?.figures
