@@ -1,7 +1,6 @@
-/** `npm run bench`. See docs/benchmarks/results.md. */
-import { spawnSync } from 'node:child_process'
+/** `npm run bench`. See docs/benchmarks/README.md. */
 import { mkdtempSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
@@ -14,6 +13,7 @@ import { measureHolds } from './holds.ts'
 import { measureKeys } from './keys.ts'
 import { measureLostRedis } from './lost-redis.ts'
 import { setAppendfsync } from './measure/appendfsync.ts'
+import { pinToCores } from './measure/cores.ts'
 import { profiledEnv } from './measure/profiler.ts'
 import { startTraceSink } from './measure/trace-sink.ts'
 import { measureOneKey } from './one-key.ts'
@@ -24,6 +24,7 @@ import { summarizeProfiles } from './profiles.ts'
 import { RESULTS_PAGE, writeReport } from './report/report.ts'
 import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
+import { measureScaling } from './scaling.ts'
 import { measureStreams } from './streams.ts'
 import { runSuite } from './suite.ts'
 import { measureWebhooks } from './webhooks.ts'
@@ -65,6 +66,8 @@ const OF_STREAMS: Record<string, { title: string; measure: typeof measureStreams
 }
 /** This workload measures deliveries of webhooks. */
 const WEBHOOKS = 'webhooks'
+/** This workload compares ways to run the product. */
+const SCALING = 'scaling'
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -78,12 +81,13 @@ async function main(): Promise<void> {
       ETA,
       ...Object.keys(OF_STREAMS),
       WEBHOOKS,
+      SCALING,
       BULLMQ_ALONE,
     ]
     return say(`${usage}\n\nWorkloads: ${names.join(', ')}`)
   }
   const options = readOptions(args)
-  const cores = pinToCores(2)
+  const cores = pinToCores(options.cores)
   const servers = await startServers()
   // The sink uses a fixed port, so it runs only for the workload that sends traces.
   const traced =
@@ -101,7 +105,7 @@ async function main(): Promise<void> {
       const { baseline, ...others } = options
       await compareWithBaseline(baseline, { ...others, servers, say })
     } else if (options.workload === undefined) await benchAll(servers, options, cores)
-    else await benchOne(servers, options)
+    else await benchOne(servers, options, cores)
   } finally {
     stopSink?.()
     await servers.stop()
@@ -109,15 +113,16 @@ async function main(): Promise<void> {
 }
 
 async function benchAll(servers: Servers, options: BenchOptions, cores: string): Promise<void> {
+  const machine = { cores, servers: servers.chosen }
   const results = await runSuite({
     ...options,
     servers,
     say,
     // Write after each workload, so that an interrupted run keeps what it has measured.
-    onMeasured: (measured) => writeReport(measured, { cores, servers: servers.chosen }),
+    onMeasured: (measured) => writeReport(measured, machine),
   })
-  if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
   say(`Written to ${RESULTS_PAGE}`)
+  if (options.out !== undefined) writeFileSync(options.out, JSON.stringify(results, undefined, 2))
   const measured = [...results.compared, ...results.growth].flatMap(
     ({ result }) => result.contenders,
   )
@@ -125,7 +130,7 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
   if (wrong || results.failed.length > 0) process.exitCode = 1
 }
 
-async function benchOne(servers: Servers, options: BenchOptions): Promise<void> {
+async function benchOne(servers: Servers, options: BenchOptions, cores: string): Promise<void> {
   const name = options.workload as string
   if (options.appendfsync === 'both' && !comparedNames.includes(name))
     throw new Error(`--appendfsync both takes one of the workloads ${comparedNames.join(', ')}`)
@@ -150,6 +155,11 @@ async function benchOne(servers: Servers, options: BenchOptions): Promise<void> 
     say('webhooks:')
     const { rounds, settings } = options
     if (!(await measureWebhooks({ servers, settings, rounds, say }))) process.exitCode = 1
+    return
+  }
+  if (name === SCALING) {
+    const machine = { cores, servers: servers.chosen }
+    if (!(await measureScaling({ ...options, servers, machine, say }))) process.exitCode = 1
     return
   }
   const profiles = options.cpuProf ? createProfileFolder() : undefined
@@ -206,28 +216,6 @@ async function benchBullmqAlone(
     const { p50Ms, p99Ms } = await measureBullmqAlone(redis.url, rate)
     say(`  ${round} p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`)
   }
-}
-
-/**
- * Pins this process, and with it all processes that it starts, to the first cores. Results of
- * different machines can then be compared.
- *
- * @returns what it did, in words
- */
-function pinToCores(wanted: number): string {
-  const available = availableParallelism()
-  if (available <= wanted) return `${available} cores`
-  const list = `0-${wanted - 1}`
-  const { status } = spawnSync('taskset', [
-    '--all-tasks',
-    '--cpu-list',
-    '--pid',
-    list,
-    String(process.pid),
-  ])
-  return status === 0
-    ? `${wanted} of ${available} cores`
-    : `${available} cores (taskset is missing)`
 }
 
 /** The object that `--json` prints. */

@@ -4,7 +4,7 @@ import type { SystemName } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
 export interface BenchOptions {
-  /** If absent, all workloads run and docs/benchmarks/results.md is written. */
+  /** If absent, all workloads run and the pages of docs/benchmarks are written. */
   workload?: string
   rounds: number
   /** Print one JSON object as the last line. */
@@ -17,6 +17,10 @@ export interface BenchOptions {
   out?: string
   /** The setting of Redis; `both` compares the two on one workload. */
   appendfsync: Appendfsync | 'both'
+  /** Cores that everything runs on, the driver included. */
+  cores: number
+  /** Write what was measured to the workload's page. */
+  write: boolean
   /** A commit. The product built from it is measured in each round, too. */
   baseline?: string
   settings: WorkloadSettings
@@ -28,14 +32,15 @@ const MIN_BASELINE_ROUNDS = 9
 export const usage = `npm run bench -- [options]
 
   --workload NAME      one of the workloads below; without it all of them run, and their results
-                       are written to docs/benchmarks/results.md
+                       are written to docs/benchmarks
   --connections N      keep-alive connections of the driver
   --rounds N           default 3
   --json               prints one JSON object as the last line
   --only NAMES         systems to measure: product,rowLock,singleStatement
   --baseline COMMIT    compares this build with the product built from COMMIT in at least ${MIN_BASELINE_ROUNDS} rounds,
                        and prints the median ratio of each figure with its 90 % interval; without
-                       --workload it measures hot 64, hot 256, mixed, hundred 64 and quiet
+                       --workload it measures hot 64, hot 256, mixed, hundred 64, refused and
+                       quiet
   --lines N            SHARED_LINES of the product
   --appendfsync WHEN   when Redis flushes its append-only file: always (default), everysec, or
                        both, which compares the two on one workload
@@ -46,6 +51,8 @@ export const usage = `npm run bench -- [options]
   --cpu-prof           writes CPU profiles of the product's processes to a temporary folder
   --redis-stats        prints the Redis commands of a booking
   --processes N        processes that serve HTTP
+  --cores N            cores that everything is pinned to, the driver included; default 2
+  --write              writes the table of the workload \`scaling\` to docs/scaling.md
   --pool N             PostgreSQL connections of each process of a peer
   --env NAME=VALUE     a setting of the product's processes; may be repeated
   --out FILE           writes all figures as JSON`
@@ -73,17 +80,12 @@ export function readOptions(args: string[]): BenchOptions {
       'redis-stats': { type: 'boolean' },
       processes: { type: 'string' },
       pool: { type: 'string' },
+      cores: { type: 'string' },
+      write: { type: 'boolean' },
       env: { type: 'string', multiple: true },
       out: { type: 'string' },
     },
   })
-  const number = (name: string, text: string | undefined, min: number): number | undefined => {
-    if (text === undefined) return undefined
-    const value = Number(text)
-    if (!Number.isFinite(value) || value < min)
-      throw new Error(`--${name} must be a number and at least ${min}`)
-    return value
-  }
   const only = values.only?.split(',') as SystemName[] | undefined
   const unknown = only?.find((name) => !systemNames.includes(name))
   if (unknown !== undefined)
@@ -93,21 +95,23 @@ export function readOptions(args: string[]): BenchOptions {
     throw new Error(`--appendfsync takes always, everysec or both, not "${values.appendfsync}"`)
   if (appendfsync === 'both' && values.workload === undefined)
     throw new Error('--appendfsync both needs --workload')
+  if (values.write && values.workload !== 'scaling')
+    throw new Error('--write needs --workload scaling; without --workload all pages are written')
   const settings: WorkloadSettings = defined({
-    connections: number('connections', values.connections, 1),
-    commitMs: number('commit-ms', values['commit-ms'], 0),
-    lines: number('lines', values.lines, 0),
-    rate: values.rate === 'half' ? 'half' : number('rate', values.rate, 1),
-    measuredMs: number('duration-ms', values['duration-ms'], 100),
-    warmUpMs: number('warm-up-ms', values['warm-up-ms'], 0),
-    processes: number('processes', values.processes, 1),
-    poolSize: number('pool', values.pool, 1),
+    connections: readNumber('connections', values.connections, 1),
+    commitMs: readNumber('commit-ms', values['commit-ms'], 0),
+    lines: readNumber('lines', values.lines, 0),
+    rate: values.rate === 'half' ? 'half' : readNumber('rate', values.rate, 1),
+    measuredMs: readNumber('duration-ms', values['duration-ms'], 100),
+    warmUpMs: readNumber('warm-up-ms', values['warm-up-ms'], 0),
+    processes: readNumber('processes', values.processes, 1),
+    poolSize: readNumber('pool', values.pool, 1),
     only,
     productEnv: values.env && Object.fromEntries(values.env.map(readPair)),
   })
   const { baseline } = values
   const rounds =
-    number('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
+    readNumber('rounds', values.rounds, 1) ?? (baseline === undefined ? 3 : MIN_BASELINE_ROUNDS)
   if (baseline !== undefined && appendfsync === 'both')
     throw new Error('--baseline compares with one --appendfsync')
   if (baseline !== undefined && rounds < MIN_BASELINE_ROUNDS)
@@ -117,12 +121,27 @@ export function readOptions(args: string[]): BenchOptions {
     rounds,
     baseline,
     appendfsync,
+    cores: readNumber('cores', values.cores, 1) ?? 2,
+    write: values.write ?? false,
     json: values.json ?? false,
     cpuProf: values['cpu-prof'] ?? false,
     redisStats: values['redis-stats'] ?? false,
     out: values.out,
     settings,
   })
+}
+
+/** @throws Error if the text is not a number or is too small */
+export function readNumber(
+  name: string,
+  text: string | undefined,
+  min: number,
+): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isFinite(value) || value < min)
+    throw new Error(`--${name} must be a number and at least ${min}`)
+  return value
 }
 
 function readPair(text: string): [string, string] {
@@ -134,7 +153,7 @@ function readPair(text: string): [string, string] {
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
 
 /** Removes undefined members, so that spreading the object does not overwrite defaults. */
-function defined<T extends object>(values: T): Defined<T> {
+export function defined<T extends object>(values: T): Defined<T> {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),
   ) as Defined<T>
