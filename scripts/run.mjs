@@ -1,7 +1,7 @@
 /**
- * `npm run bench`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd`, `herd:events`,
- * `promotion-mail` and `screenshots`: builds what is missing and runs the program of that name.
- * Arguments after `--` go to the program.
+ * `npm run bench`, `bench:quick`, `checkout`, `faults`, `faults:mutants`, `fuzz`, `herd`,
+ * `herd:events`, `promotion-mail` and `screenshots`: builds what is missing and runs the program of
+ * that name. Arguments after `--` go to the program.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runVisible } from '../tools/dev-stack/commands.mjs'
@@ -11,6 +11,7 @@ import { runMain, UserError } from '../tools/dev-stack/terminal.mjs'
 /** @type {Record<string, string>} */
 const programs = {
   bench: 'tests/bench/bench.ts',
+  'bench:quick': 'tests/bench/quick.ts',
   checkout: 'examples/checkout/main.ts',
   faults: 'tests/faults/main.ts',
   'faults:mutants': 'tests/faults/mutants.ts',
