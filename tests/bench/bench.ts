@@ -22,7 +22,7 @@ import { measurePages } from './pages.ts'
 import { measurePaint } from './paint.ts'
 import { summarizeProfiles } from './profiles.ts'
 import { RESULTS_PAGE, writeReport } from './report/report.ts'
-import { SUMMARY_PAGE, writeSummary } from './report/summary.ts'
+import { writeSummary } from './report/summary.ts'
 import { describeGrowth, describeResult, describeRun, redisLines, short } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { measureScaling } from './scaling.ts'
@@ -130,8 +130,7 @@ async function benchAll(servers: Servers, options: BenchOptions, cores: string):
   const wrong = measured.some(({ figures }) => !figures.correct)
   if (wrong || results.failed.length > 0) process.exitCode = 1
   const compared = results.compared.map(({ result }) => result)
-  writeSummary(compared, machine)
-  say(`Written to ${SUMMARY_PAGE}`)
+  say(writeSummary(compared, machine))
 }
 
 async function benchOne(servers: Servers, options: BenchOptions, cores: string): Promise<void> {

@@ -7,13 +7,7 @@ import { setAppendfsync } from './measure/appendfsync.ts'
 import { pinToCores } from './measure/cores.ts'
 import { readNumber } from './options.ts'
 import { createProgress, type Step } from './report/progress.ts'
-import {
-  describeRuns,
-  SUMMARY_PAGE,
-  shownWorkloads,
-  summaryText,
-  writeSummary,
-} from './report/summary.ts'
+import { describeRuns, shownWorkloads, summaryText, writeSummary } from './report/summary.ts'
 import { describeFaults, describeReport } from './report/text.ts'
 import { type Result, runWorkload } from './rounds.ts'
 import { comparedWorkload } from './workloads.ts'
@@ -95,10 +89,7 @@ async function main(): Promise<void> {
   if (values.out !== undefined) writeFileSync(values.out, JSON.stringify(results, undefined, 2))
   if (results.some(({ contenders }) => contenders.some(({ figures }) => !figures.correct)))
     process.exitCode = 1
-  if (values.write) {
-    writeSummary(results, { cores, servers: servers.chosen })
-    say(`Written to ${SUMMARY_PAGE} and README.md`)
-  }
+  if (values.write) say(writeSummary(results, { cores, servers: servers.chosen }))
 }
 
 /** The runs of a workload, in the order of `runWorkload`. */

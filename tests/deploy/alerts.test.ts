@@ -20,7 +20,7 @@ describe('alerts', () => {
   })
 })
 
-describe('metrics in alerts, dashboard, autoscaling and the operations page', () => {
+describe('metrics in alerts, dashboard, autoscaling and the pages about operations', () => {
   let system: System
   let exported: string
   beforeAll(async () => {
@@ -40,6 +40,7 @@ describe('metrics in alerts, dashboard, autoscaling and the operations page', ()
       'deploy/prometheus/alerts.yml',
       'deploy/grafana/dashboards/ticket-line.json',
       'deploy/keda/scaled-objects.yml',
+      'docs/scaling.md',
     ]
     const used = [watched, ...files.map((file) => read(file))].flatMap((text) =>
       [...text.matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(([name]) => name),
