@@ -25,6 +25,7 @@ export interface Figures {
   redisCommands: Record<string, { callsPerBooking: number; usecPerBooking: number }>
   ratePerSecond?: number
   latenessP99Ms?: number
+  commandsPerJob?: number
 }
 
 export interface Result {
@@ -148,6 +149,9 @@ export function figuresOf(runs: Run[]): Figures {
     ...(first.report.ratePerSecond !== undefined && {
       ratePerSecond: median(({ report }) => report.ratePerSecond ?? 0),
       latenessP99Ms: median(({ report }) => report.latenessP99Ms ?? 0),
+    }),
+    ...(first.commandsPerJob !== undefined && {
+      commandsPerJob: median(({ commandsPerJob = Number.NaN }) => commandsPerJob),
     }),
   }
 }

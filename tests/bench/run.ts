@@ -24,6 +24,8 @@ export interface Run {
   usage: Usage
   /** Broken promises found in the database after the run, in words. */
   faults: string[]
+  /** Product only: how many commands a job carried on average, warm-up included. */
+  commandsPerJob?: number
 }
 
 /** Requests prepared per second of a run without a known rate: more than two cores can serve. */
@@ -67,10 +69,12 @@ export async function runOnce(contender: Contender, options: RunOptions): Promis
         ? undefined
         : await createProfiler(deployment.processes, profileFolder)
     const { report, usage } = await drive(plan, meter, profiler)
+    const commandsPerJob = await deployment.commandsPerJob?.()
     return {
       report,
       usage: await idleUsage(task, meter, usage),
       faults: await check(client, deployment, traffic, report),
+      ...(commandsPerJob !== undefined && { commandsPerJob }),
     }
   } finally {
     await meter?.close()

@@ -100,16 +100,20 @@ export async function measureScaling(options: ScalingOptions): Promise<boolean> 
     throw new Error(`${SCALING_PAGE} is not written, because a run was not correct`)
   if (write) {
     const runs = [`medians of ${rounds} rounds`, 'Redis with `appendfsync everysec`']
-    writeMarked(SCALING_PAGE, { measured: `\n${conditions(machine, runs)}\n\n${measured}\n` })
+    const parts = [conditions(machine, runs), measured, LEGEND]
+    writeMarked(SCALING_PAGE, { measured: `\n${parts.join('\n\n')}\n` })
     say(`Written to ${SCALING_PAGE}`)
   }
   return isCorrect
 }
 
+const LEGEND = `*Commands per job* is the average of \`ticket_line_decided_job_commands\`. *CPU* is that of all
+processes for a booking, and *cores* says how many cores each kind of process kept busy.`
+
 const ROLES = ['api', 'worker', 'redis', 'postgres'] as const
 
 function scalingTable(results: { title: string; result: Result }[]): string {
-  const head = ['load', 'setting', 'bookings/s', '', 'p99 ms', 'CPU ms per booking']
+  const head = ['load', 'setting', 'bookings/s', '', 'p99 ms', 'commands per job', 'CPU ms']
   return table(
     [...head, 'cores: API', 'worker', 'Redis', 'PostgreSQL'],
     results.flatMap(({ title, result: { contenders } }) =>
@@ -119,6 +123,7 @@ function scalingTable(results: { title: string; result: Result }[]): string {
         whole(figures.bookingsPerSecond),
         i === 0 ? '' : ratioToFirst(figures, contenders[0]?.figures),
         short(figures.p99Ms),
+        short(figures.commandsPerJob),
         short(figures.cpuMsPerBooking),
         ...ROLES.map((role) => coresOf(figures, role)),
       ]),

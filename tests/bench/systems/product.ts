@@ -59,6 +59,7 @@ export function createProduct(
           [...system.apis, ...system.workers].flatMap(({ logs }) =>
             logs.filter(({ level }) => level !== 'info').map((line) => JSON.stringify(line)),
           ),
+        commandsPerJob: () => readCommandsPerJob(system.workers.map(({ url }) => url)),
         stop: system.stop,
       }
     },
@@ -71,4 +72,18 @@ function describe(
 ): Deployment['processes'][number] {
   const listening = logs.find(({ msg }) => msg?.startsWith('Debugger listening on '))?.msg
   return { role, pid, ...(listening !== undefined && { inspectorUrl: listening.slice(22) }) }
+}
+
+/** Reads it from the metrics of the workers. */
+async function readCommandsPerJob(workerUrls: string[]): Promise<number | undefined> {
+  const metric = 'ticket_line_decided_job_commands'
+  const pages = await Promise.all(
+    workerUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()),
+  )
+  const total = (suffix: 'sum' | 'count'): number =>
+    pages
+      .map((page) => Number(new RegExp(`^${metric}_${suffix} (.*)$`, 'm').exec(page)?.[1] ?? 0))
+      .reduce((sum, value) => sum + value, 0)
+  const jobs = total('count')
+  return jobs === 0 ? undefined : total('sum') / jobs
 }

@@ -33,6 +33,11 @@ export interface Deployment {
   tables: Tables
   /** Product only: what its processes have logged as a warning or worse, as JSON lines. */
   warnings?(): string[]
+  /**
+   * Product only: how many commands a job carried on average since the start. Undefined if the build
+   * has no such metric.
+   */
+  commandsPerJob?(): Promise<number | undefined>
   /** Stops the system and deletes its data. */
   stop(): Promise<void>
 }
