@@ -147,10 +147,18 @@ export async function drive(
   meter: Meter,
   profiler?: Profiler,
 ): Promise<{ report: DriverReport; usage: Usage }> {
+  let started: Promise<unknown> = Promise.resolve()
   let usage: Promise<Usage> | undefined
   const report = await runDriver(plan, async (edge) => {
-    if (edge === 'start') await Promise.all([meter.start(), profiler?.start()])
-    else usage = Promise.all([meter.stop(), profiler?.stop()]).then(([used]) => used)
+    if (edge === 'start') {
+      started = Promise.all([meter.start(), profiler?.start()])
+      await started
+    } else {
+      // On a busy machine, a short window may end before its start has been read.
+      const stopped = started.then(() => Promise.all([meter.stop(), profiler?.stop()]))
+      usage = stopped.then(([used]) => used)
+      await usage
+    }
   })
   if (usage === undefined) throw new Error('the driver measured nothing')
   return { report, usage: await usage }
