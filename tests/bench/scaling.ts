@@ -1,7 +1,7 @@
 import type { Servers } from '../stack/servers.ts'
 import type { Contender } from './contender.ts'
 import type { Appendfsync } from './measure/appendfsync.ts'
-import { conditions, type Machine } from './report/conditions.ts'
+import { conditions, type Machine, roundsText } from './report/conditions.ts'
 import { writeMarked } from './report/marked.ts'
 import { table } from './report/tables.ts'
 import { describeRun, short, whole } from './report/text.ts'
@@ -99,7 +99,7 @@ export async function measureScaling(options: ScalingOptions): Promise<boolean> 
   if (write && !isCorrect)
     throw new Error(`${SCALING_PAGE} is not written, because a run was not correct`)
   if (write) {
-    const runs = [`medians of ${rounds} rounds`, 'Redis with `appendfsync everysec`']
+    const runs = [roundsText(rounds), 'Redis with `appendfsync everysec`']
     const parts = [conditions(machine, runs), measured, LEGEND]
     writeMarked(SCALING_PAGE, { measured: `\n${parts.join('\n\n')}\n` })
     say(`Written to ${SCALING_PAGE}`)

@@ -20,6 +20,11 @@ export function conditions({ cores, servers }: Machine, more: string[]): string 
   return wrap(`Measured on ${date} on ${commit()}: ${parts.join('; ')}.`)
 }
 
+/** How many rounds the figures are from, in words. */
+export function roundsText(rounds: number): string {
+  return rounds === 1 ? 'one round' : `medians of ${rounds} rounds`
+}
+
 /** The commit of this checkout, and whether the measured code has changed since. */
 function commit(): string {
   const git = (...args: string[]) =>

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { SuiteResults } from '../suite.ts'
 import { drawCharts } from './charts.ts'
-import { conditions, type Machine } from './conditions.ts'
+import { conditions, type Machine, roundsText } from './conditions.ts'
 import { writeMarked } from './marked.ts'
 import { figuresTable, growthTable, ratiosTable, resourcesTable } from './tables.ts'
 import { short } from './text.ts'
@@ -22,7 +22,7 @@ function measured({ compared, growth, failed }: SuiteResults, machine: Machine):
   const [first] = compared
   const results = compared.map(({ result }) => result)
   const runs = [
-    `${first?.result.rounds} rounds`,
+    roundsText(first?.result.rounds ?? 0),
     `a commit takes ${short(first?.result.commitMs)} ms`,
   ]
   const parts = [

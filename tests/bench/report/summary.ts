@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import type { Figures, Result } from '../rounds.ts'
 import type { WorkloadSettings } from '../workloads.ts'
-import { conditions, type Machine } from './conditions.ts'
+import { conditions, type Machine, roundsText } from './conditions.ts'
 import { writeMarked } from './marked.ts'
 import { drawBars } from './svg.ts'
 import { table } from './tables.ts'
@@ -229,7 +229,7 @@ export function describeRuns(results: Result[]): string[] {
   const seconds = (ms = Number.NaN) => `${ms / 1000} s`
   const quiet = results.map(loadOf).find((load) => load?.kind === 'open')
   return [
-    first.rounds === 1 ? 'one run of each system' : `medians of ${first.rounds} rounds`,
+    roundsText(first.rounds),
     `windows of ${seconds(loadOf(first)?.measuredMs)} (${seconds(quiet?.measuredMs)} for quiet events) ` +
       `after a warm-up of ${seconds(loadOf(first)?.warmUpMs)}`,
     `a commit takes ${short(first.commitMs)} ms`,
