@@ -72,12 +72,11 @@ export function createContractKit(system: System) {
     /** Lets all holds of an event expire now instead of later. */
     async expireHolds(eventId: number): Promise<void> {
       await pool.query(
-        `UPDATE bookings SET expires_at = clock_timestamp() WHERE event_id = $1 AND status = 'held'`,
+        `WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now), holds AS (
+          UPDATE bookings SET expires_at = now FROM clock WHERE event_id = $1 AND status = 'held'
+        ) UPDATE events SET due_at = now FROM clock WHERE event_id = $1`,
         [eventId],
       )
-      await pool.query('UPDATE events SET due_at = clock_timestamp() WHERE event_id = $1', [
-        eventId,
-      ])
     },
     async query<Row extends object>(text: string, values: unknown[] = []): Promise<Row[]> {
       return (await pool.query<Row>(text, values)).rows

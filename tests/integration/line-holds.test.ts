@@ -53,7 +53,18 @@ async function age(eventId: number, seconds: number): Promise<void> {
       expires_at = expires_at - make_interval(secs => $2) WHERE event_id = $1`,
     [eventId, seconds],
   )
+  await planSettle(eventId)
   await forgetLog(eventId)
+}
+
+/** Plans the settle of an event for the first deadline that the test wrote into its rows. */
+async function planSettle(eventId: number): Promise<void> {
+  await kit.query(
+    `UPDATE events SET due_at = least(due_at, (
+      SELECT min(expires_at - (expires_at - held_at) / 5) FROM bookings WHERE event_id = $1 AND status = 'held'
+    )) WHERE event_id = $1`,
+    [eventId],
+  )
 }
 
 /** Makes an event look as if an earlier release had decided what the test wrote into its rows. */
@@ -430,6 +441,7 @@ describe('settles', () => {
       WHERE event_id = $1`,
       [eventId],
     )
+    await planSettle(eventId)
     await forgetLog(eventId)
 
     const portions: number[] = []

@@ -184,7 +184,7 @@ export const events = pgTable(
     waitlistHeadSequence: bigint('waitlist_head_sequence', { mode: 'number' }).notNull().default(0),
     /**
      * The earliest time at which a settle would change something; null if there is none. It may be
-     * too early, never too late.
+     * too early, never too late: settles search for holds and reminders from there on.
      */
     dueAt: at('due_at'),
     canceledAt: at('canceled_at'),
