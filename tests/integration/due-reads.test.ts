@@ -1,12 +1,14 @@
 import {
   createDatabase,
   KEYED_PLANS,
+  pageHolds,
   readDueEvents,
   readEventDeadlines,
   readHoldsOverview,
 } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { fillHeldEvent } from '../stack/due-rows.ts'
+import { explainOn, openReads } from './explain.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
 
 const EVENTS = 100_000
@@ -190,5 +192,32 @@ describe('the deadlines of an event', () => {
     expect(plan).toContain('bookings_held')
     expect(plan).not.toContain('Seq Scan')
     expect(rows[0]['QUERY PLAN'][0].Plan['Shared Hit Blocks']).toBeLessThan(50)
+  })
+})
+
+describe('the list of holds', () => {
+  it('finds the first holds without reading the bookings and lapsed holds before them', async () => {
+    await removeEvents()
+    const [ended, held] = [20_000, 60]
+    const eventId = await addEvent(3_600_000, { held: ended + held })
+    await kit.query(
+      `UPDATE bookings SET status = CASE sequence % 2 WHEN 0 THEN 'confirmed' ELSE 'expired' END
+        WHERE event_id = $1 AND sequence <= $2`,
+      [eventId, ended],
+    )
+    await kit.query('VACUUM ANALYZE bookings')
+    const { pool, close } = openReads(kit.databaseUrl)
+    onTestFinished(close)
+
+    const page = await pageHolds(pool, eventId, 0, 51)
+    const { plan, pages } = await explainOn(pool, (explaining) =>
+      pageHolds(explaining, eventId, 0, 51),
+    )
+
+    expect(page.map(({ sequence }) => sequence)).toEqual(
+      Array.from({ length: 51 }, (_, i) => ended + 1 + i),
+    )
+    expect(plan).toContain('bookings_held_listed')
+    expect(pages).toBeLessThan(20)
   })
 })

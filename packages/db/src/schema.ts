@@ -368,6 +368,11 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
+    // The list of holds. Without it, a page would step over all bookings that are older than the
+    // holds.
+    index('bookings_held_listed')
+      .on(table.eventId, table.sequence)
+      .where(sql`${table.status} = 'held'`),
     // When a fifth of a hold's time is left, in UTC: the order of `booking.expiring`. PostgreSQL
     // allows no index of a `timestamptz` less an interval, because the result may depend on the
     // time zone.
