@@ -5,12 +5,14 @@ import path from 'node:path'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { compareWithBaseline } from './baseline.ts'
 import { measureBullmqAlone } from './bullmq-alone.ts'
+import { measureClaimReads, measureClaims } from './claims.ts'
 import { measureDue } from './due.ts'
 import { measureDueEvents } from './due-events.ts'
 import { measureEta } from './eta.ts'
 import { growths } from './growth.ts'
 import { measureHolds } from './holds.ts'
 import { measureKeys } from './keys.ts'
+import { measureLapses } from './lapses.ts'
 import { measureLostRedis } from './lost-redis.ts'
 import { setAppendfsync } from './measure/appendfsync.ts'
 import { pinToCores } from './measure/cores.ts'
@@ -45,7 +47,19 @@ const OF_ONE_DEPLOYMENT: Record<string, { title: string; measure: typeof measure
     title: '10,000 events that come due in the same instant',
     measure: measureDueEvents,
   },
+  claims: {
+    title: 'commands in events with a thousand and a million claims',
+    measure: measureClaims,
+  },
+  'claim-reads': {
+    title: 'lists, the change feed and positions in events with a thousand and a million claims',
+    measure: measureClaimReads,
+  },
   holds: { title: 'one hot event whose tickets are held and confirmed', measure: measureHolds },
+  lapses: {
+    title: 'holds that expire at a rate of a million in ten minutes',
+    measure: measureLapses,
+  },
   'lost-redis': {
     title: '10,000 accepted commands in 100 lines, and a Redis that has lost them',
     measure: measureLostRedis,

@@ -1,6 +1,14 @@
-import type pg from 'pg'
-import { cancelerOf, type DriverReport, eventOf, result, type Traffic } from './driver/plan.ts'
-import type { Tables } from './systems/system.ts'
+import { verifyPromises } from '@ticket-line/db'
+import pg from 'pg'
+import {
+  bookerOf,
+  cancelerOf,
+  type DriverReport,
+  eventOf,
+  result,
+  type Traffic,
+} from './driver/plan.ts'
+import type { Deployment, Tables } from './systems/system.ts'
 
 /** What the database contains after a run. */
 export interface StoredState {
@@ -100,12 +108,11 @@ function claimFaults(
   }
   const gone = new Set<string>()
   for (const [i, code] of canceled.entries()) {
-    if (code === result.canceled || code === result.withdrawn)
-      gone.add(cancelerOf(i, traffic.holders).user)
+    if (code === result.canceled || code === result.withdrawn) gone.add(cancelerOf(i, traffic).user)
   }
   for (const user of gone) if (held.has(user)) faults.push(`${user} canceled and still has a claim`)
   for (const [i, code] of booked.entries()) {
-    const user = `u${i}`
+    const user = bookerOf(i, traffic)
     const claim = held.get(user)
     if (code === result.notSent && claim !== undefined)
       faults.push(`${user} sent no request and has a claim`)
@@ -155,4 +162,30 @@ export function findBookingFaults(
       faults.push(`u${i} has ${status ?? 'nothing'} instead of ${STATUS_AFTER[code] ?? 'nothing'}`)
   }
   return faults
+}
+
+/** Longest time of one check of many rows. */
+const PROMISE_TIMEOUT_MS = 600_000
+
+/**
+ * Checks all promises of the product, as `ops verify` does.
+ *
+ * @returns those that its rows break, in words
+ */
+export async function findBrokenPromises({
+  databaseUrl,
+}: Pick<Deployment, 'databaseUrl'>): Promise<string[]> {
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 })
+  try {
+    const results = await verifyPromises(pool, {
+      exampleLimit: 1,
+      checkTimeoutMs: PROMISE_TIMEOUT_MS,
+      now: () => performance.now(),
+    })
+    return results
+      .filter(({ broken }) => broken > 0)
+      .map(({ promise, examples }) => `${promise}: ${examples[0]?.detail}`)
+  } finally {
+    await pool.end()
+  }
 }

@@ -37,6 +37,21 @@ export const growths: Record<string, Growth> = {
       ),
     }),
   },
+  'growth-events': {
+    figure: 'CPU ms per booking',
+    aim: '≤ 1.2 ×',
+    read: cpu,
+    reaches: (values) => ratio(values) <= 1.2,
+    workload: (settings) => manyEvents('growth-events', 'one line per event', settings),
+  },
+  'growth-shared': {
+    figure: 'CPU ms per booking',
+    aim: '≤ 1.2 ×',
+    read: cpu,
+    reaches: (values) => ratio(values) <= 1.2,
+    workload: (settings) =>
+      manyEvents('growth-shared', 'two shared lines', settings, { SHARED_LINES: '2' }),
+  },
   'growth-lines': {
     figure: 'bookings/s',
     aim: '≥ 0.9 ×',
@@ -177,6 +192,29 @@ export const growths: Record<string, Growth> = {
       ),
     }),
   },
+}
+
+/** Warm-up in which nearly all of 10,000 events are booked, so that they are open afterwards. */
+const OPENING_MS = 20_000
+
+function manyEvents(
+  name: string,
+  layout: string,
+  settings: WorkloadSettings,
+  env: Record<string, string> = {},
+): Workload {
+  return {
+    name,
+    title: `100 and 10,000 open events with ${layout}`,
+    contenders: [100, 10_000].map((events) =>
+      productContender(
+        `${events} events`,
+        { events },
+        { connections: 1000, warmUpMs: OPENING_MS, ...settings },
+        { env },
+      ),
+    ),
+  }
 }
 
 function sharedLines(name: string, title: string, settings: WorkloadSettings): Workload {

@@ -2,10 +2,10 @@
 import type { Servers } from '../stack/servers.ts'
 import { findBookingFaults } from './check.ts'
 import type { Role } from './measure/meter.ts'
-import { type MedianRatio, medianRatio } from './report/median-ratio.ts'
-import { describeFaults, describeReport, short, whole } from './report/text.ts'
+import { medianRatio } from './report/median-ratio.ts'
+import { describeFaults, describeRatio, describeReport, short, whole } from './report/text.ts'
 import { medianOf } from './rounds.ts'
-import { drive, type Run } from './run.ts'
+import { cpuMsOf, drive, type Run } from './run.ts'
 import { measureWindows, type WindowContext } from './windows.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
@@ -45,11 +45,6 @@ export async function measureHolds(
   )
 }
 
-/** CPU time of a command in all processes of the system, ms. */
-function cpuMsOf({ report, usage }: Run): number {
-  return Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
-}
-
 /** The CPU time of a command by role. */
 function describeCpu(runs: Run[]): string {
   const roles = Object.keys(runs[0]?.usage.cpuMs ?? {}) as Role[]
@@ -59,10 +54,6 @@ function describeCpu(runs: Run[]): string {
       return `${role} ${short(medianOf(perCommand))}`
     })
     .join(', ')
-}
-
-function describeRatio({ median, low, high }: MedianRatio): string {
-  return `${median.toFixed(3)} × (${low.toFixed(3)} to ${high.toFixed(3)})`
 }
 
 async function runWindow({

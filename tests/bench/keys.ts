@@ -3,10 +3,10 @@
 import { createClient, signToken } from '../stack/client.ts'
 import type { Servers } from '../stack/servers.ts'
 import { findBookingFaults } from './check.ts'
-import { type MedianRatio, medianRatio } from './report/median-ratio.ts'
-import { describeFaults, describeReport, short, whole } from './report/text.ts'
+import { medianRatio } from './report/median-ratio.ts'
+import { describeFaults, describeRatio, describeReport, short, whole } from './report/text.ts'
 import { medianOf } from './rounds.ts'
-import { drive, type Run } from './run.ts'
+import { cpuMsOf, drive, type Run } from './run.ts'
 import type { Deployment } from './systems/system.ts'
 import { measureWindows, type WindowContext } from './windows.ts'
 import type { WorkloadSettings } from './workloads.ts'
@@ -58,17 +58,8 @@ export async function measureKeys(
   )
 }
 
-/** CPU time of a booking in all processes of the system, ms. */
-function cpuMsOf({ report, usage }: Run): number {
-  return Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
-}
-
 function apiCpuMsOf({ report, usage }: Run): number {
   return (usage.cpuMs.api ?? 0) / report.answered
-}
-
-function describeRatio({ median, low, high }: MedianRatio): string {
-  return `${median.toFixed(3)} × (${low.toFixed(3)} to ${high.toFixed(3)})`
 }
 
 async function runWindow({

@@ -28,6 +28,11 @@ export interface Run {
   commandsPerJob?: number
 }
 
+/** CPU time of a request in all processes of the system, ms. */
+export function cpuMsOf({ report, usage }: Run): number {
+  return Object.values(usage.cpuMs).reduce((sum, ms) => sum + ms, 0) / report.answered
+}
+
 /** Requests prepared per second of a run without a known rate: more than two cores can serve. */
 const PREPARED_PER_SECOND = 20_000
 /** How long the driver measures a system's capacity after the warm-up, with a margin. */
@@ -87,7 +92,7 @@ async function seed(client: pg.Client, { tables }: Deployment, task: Task): Prom
   if (task.catalog !== undefined) await fillCatalog(client, task.catalog)
   else if (task.filled === undefined)
     await client.query(tables.insertEvents, [task.events, task.ticketsPerEvent])
-  else await fillEvent(client, task.filled.holders, task.filled.waiters)
+  else await fillEvent(client, { eventId: 1, ...task.filled })
   await client.query('ANALYZE')
   // Write the pages that earlier runs left dirty now, not during this run.
   await client.query('CHECKPOINT')

@@ -43,9 +43,17 @@ export async function measureWindows<Kind extends string, Measured>(
   kinds: readonly Kind[],
   run: (context: WindowContext<Kind>) => Promise<Measured>,
   describe: (measured: Measured) => string,
-  options: { servers: Servers; settings: WorkloadSettings; say: (text: string) => void },
+  options: {
+    servers: Servers
+    settings: WorkloadSettings
+    say: (text: string) => void
+    /** Called before the first window. */
+    fill?: (client: pg.Client) => Promise<void>
+    /** Called after the last window. */
+    check?: (deployment: Deployment) => Promise<void>
+  },
 ): Promise<Record<Kind, Measured>[]> {
-  const { servers, settings, say } = options
+  const { servers, settings, say, fill, check } = options
   const deployment = await product.deploy({
     servers,
     ...(settings.productEnv && { env: settings.productEnv }),
@@ -62,6 +70,7 @@ export async function measureWindows<Kind extends string, Measured>(
     await client.connect()
     meter = await createMeter(servers, deployment)
     await client.query(deployment.tables.insertEvents, [(ROUNDS + 1) * kinds.length, PLENTY])
+    await fill?.(client)
     let index = 0
     for (let round = 0; round <= ROUNDS; round++) {
       const measured: Partial<Record<Kind, Measured>> = {}
@@ -76,6 +85,7 @@ export async function measureWindows<Kind extends string, Measured>(
       }
       if (round > 0) rounds.push(measured as Record<Kind, Measured>)
     }
+    await check?.(deployment)
     return rounds
   } catch (error) {
     for (const warning of (deployment.warnings?.() ?? []).slice(-WARNINGS_SHOWN)) say(warning)

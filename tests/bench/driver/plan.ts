@@ -19,6 +19,16 @@ export type Traffic =
       cancelsInTen: number
       /** Number of users `h0`, `h1`, … who hold tickets at the start and cancel first. */
       holders: number
+      /**
+       * Number of users `w0`, `w1`, … on the waiting list at the start. They cancel after the
+       * holders, who have got them promoted. Default: 0.
+       */
+      waiters?: number
+      /**
+       * Number of the first user and of the first holder, if an event has more of them than a run
+       * needs. Default: 0.
+       */
+      offset?: number
       /** Number of requests signed before the start. The run ends early if they are used up. */
       prepared: number
       /**
@@ -36,6 +46,13 @@ export type Traffic =
   | { kind: 'positions'; eventId: number; waiters: number; prepared: number }
   /** A call of random users among `u0`, `u1`, … and, if it is for one event, of a random one. */
   | { kind: 'reads'; call: ReadCall; events: number; users: number; prepared: number }
+  /** Staff read these paths in turn. Every right answer contains `part`. */
+  | { kind: 'pages'; paths: string[]; part: string; prepared: number }
+  /**
+   * Staff follow the changes of an event with long polls. The first request of a connection waits
+   * for changes after `after`, each further one for changes after the last one that came.
+   */
+  | { kind: 'polls'; eventId: number; after: number; prepared: number }
   /**
    * Users `u0`, `u1`, … hold a ticket of an event that has holds, and confirm it. The users who
    * have held one the longest confirm first, one for each new hold.
@@ -119,13 +136,22 @@ export function scatter(value: number, buckets: number): number {
   return ((hash ^ (hash >>> 16)) >>> 0) % buckets
 }
 
+/** The user of a booking. */
+export function bookerOf(booking: number, { offset = 0 }: Traffic & { kind: 'bookings' }): string {
+  return `u${offset + booking}`
+}
+
 /**
- * @returns the user of the n-th cancellation: first the holders, then those who booked, in order
+ * @returns the user of the n-th cancellation: first the holders, then those who waited at the
+ * start, then those who booked, in order
  */
 export function cancelerOf(
   cancel: number,
-  holders: number,
+  traffic: Traffic & { kind: 'bookings' },
 ): { user: string; booking: number | undefined } {
-  if (cancel < holders) return { user: `h${cancel}`, booking: undefined }
-  return { user: `u${cancel - holders}`, booking: cancel - holders }
+  const { holders, waiters = 0, offset = 0 } = traffic
+  if (cancel < holders) return { user: `h${offset + cancel}`, booking: undefined }
+  const rest = cancel - holders
+  if (rest < waiters) return { user: `w${rest}`, booking: undefined }
+  return { user: bookerOf(rest - waiters, traffic), booking: rest - waiters }
 }

@@ -1,4 +1,5 @@
 import {
+  bookerOf,
   cancelerOf,
   type DriverReport,
   eventOf,
@@ -59,6 +60,10 @@ export function createRequestSource(
       return positions(traffic, sign, record, wrongAnswers)
     case 'reads':
       return reads(traffic, sign, record, wrongAnswers)
+    case 'pages':
+      return pages(traffic, sign, record, wrongAnswers)
+    case 'polls':
+      return polls(traffic, sign, record, wrongAnswers)
     case 'holds':
       return holds(traffic, sign, record, wrongAnswers)
     case 'forbidden':
@@ -75,16 +80,16 @@ function bookings(
   traffic: Traffic & { kind: 'bookings' },
   ...[sign, record, wrongAnswers]: Tools
 ): RequestSource {
-  const { cancelsInTen, holders, prepared, onFirstEvent, apiKey } = traffic
+  const { cancelsInTen, prepared, onFirstEvent, apiKey } = traffic
   const cancels = Math.ceil((prepared * cancelsInTen) / 10)
   const body = (booking: number) => `{"eventId":${eventOf(booking, traffic)}}`
   const bookRequests = writeRequests(prepared - cancels, (i) =>
     apiKey === undefined
-      ? postRequest('/book', sign(`u${i}`, `b${i}`), body(i))
+      ? postRequest('/book', sign(bookerOf(i, traffic), `b${i}`), body(i))
       : postRequest('/book', apiKey, `{"eventId":${eventOf(i, traffic)},"userId":"u${i}"}`),
   )
   const cancelRequests = writeRequests(cancels, (i) => {
-    const { user, booking } = cancelerOf(i, holders)
+    const { user, booking } = cancelerOf(i, traffic)
     return postRequest('/cancel', sign(user, `c${i}`), body(booking ?? i))
   })
   const booked = new Uint8Array(bookRequests.count)
@@ -115,7 +120,7 @@ function bookings(
    */
   function mayCancel(): boolean {
     for (; nextCancel < cancels; nextCancel++) {
-      const { booking } = cancelerOf(nextCancel, holders)
+      const { booking } = cancelerOf(nextCancel, traffic)
       if (booking === undefined) return true
       const state = booked[booking]
       if (state === result.wrong) continue
@@ -232,6 +237,55 @@ function reads(
     },
     ...tools,
   )
+}
+
+/** Number of different members of staff. */
+const STAFF = 1000
+
+function pages(
+  { paths, part, prepared }: Traffic & { kind: 'pages' },
+  ...tools: Tools
+): RequestSource {
+  const [sign] = tools
+  return uniformRequests(
+    {
+      prepared,
+      request: (i) =>
+        getRequest(paths[i % paths.length] as string, sign(`s${i % STAFF}`, `g${i}`, 'admin')),
+      code: (_, { status, body }) =>
+        status === 200 && body.includes(part) ? result.found : result.wrong,
+    },
+    ...tools,
+  )
+}
+
+function polls(
+  { eventId, after, prepared }: Traffic & { kind: 'polls' },
+  ...[sign, record, wrongAnswers]: Tools
+): RequestSource {
+  const results = new Uint8Array(prepared)
+  const tokens = Array.from({ length: prepared }, (_, i) => sign(`s${i % STAFF}`, `l${i}`, 'admin'))
+  // The driver asks for the next request of a connection as soon as it has passed on the response.
+  let last = after
+  let next = 0
+  return {
+    next() {
+      if (next === prepared) return undefined
+      const index = next++
+      const from = last
+      const path = `/events/${eventId}/changes?after=${from}`
+      return {
+        bytes: Buffer.from(getRequest(path, tokens[index], 'prefer: wait=10\r\n'), 'latin1'),
+        take(answer) {
+          last = Number(/"next":(\d+)/.exec(answer.body)?.[1])
+          const isRight = answer.status === 200 && last > from
+          record(results, index, isRight ? result.found : result.wrong, answer)
+        },
+      }
+    },
+    skipFirstEvent: () => undefined,
+    results: () => ({ booked: results, canceled: new Uint8Array(0), wrongAnswers }),
+  }
 }
 
 function forbidden(

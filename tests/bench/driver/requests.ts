@@ -7,13 +7,13 @@ const LIFETIME_S = 3600
 export function createSigner(
   secret: string,
   nowMs: number,
-): (userId: string, tokenId: string) => string {
+): (userId: string, tokenId: string, role?: 'user' | 'admin') => string {
   const key = createSecretKey(secret, 'utf8')
   const issuedAt = Math.floor(nowMs / 1000)
-  return (userId, tokenId) => {
+  return (userId, tokenId, role = 'user') => {
     const claims = {
       sub: userId,
-      role: 'user',
+      role,
       iat: issuedAt,
       exp: issuedAt + LIFETIME_S,
       jti: tokenId,
@@ -35,9 +35,10 @@ export function postRequest(path: string, token: string, body: string, headers =
   )
 }
 
-export function getRequest(path: string, token: string | undefined): string {
+/** @param headers further header lines, each with its line end */
+export function getRequest(path: string, token: string | undefined, headers = ''): string {
   const authorization = token === undefined ? '' : `authorization: Bearer ${token}\r\n`
-  return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${authorization}\r\n`
+  return `GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${authorization}${headers}\r\n`
 }
 
 /** Many requests in one buffer, so that sending one costs only a view of it. */

@@ -28,6 +28,11 @@ export interface Usage {
   /** CPU time, ms. Roles that could not be measured are absent. */
   cpuMs: Partial<Record<Role, number>>
   memoryMb: Partial<Record<Role, number>>
+  /**
+   * Pages of the database that its sessions have asked for, cached or not. A session reports them
+   * once a second.
+   */
+  pages: number
   /** Redis connections of the process that has the most of them. */
   redisConnections: number
   redisCommands: Map<string, CommandUse>
@@ -41,8 +46,15 @@ export interface Meter {
 }
 
 /** Measures a deployment, PostgreSQL and Redis from outside. */
-export async function createMeter(servers: Servers, { processes }: Deployment): Promise<Meter> {
+export async function createMeter(
+  servers: Servers,
+  { processes, databaseUrl }: Deployment,
+): Promise<Meter> {
   const redis = new Redis(servers.redis.url)
+  const client = new pg.Client({ connectionString: databaseUrl })
+  // A failed query rejects its own promise.
+  client.on('error', () => undefined)
+  await client.connect()
   const redisPort = Number(new URL(servers.redis.url).port || 6379)
   const postmaster = await findPostmaster(servers.postgres.url)
 
@@ -62,20 +74,33 @@ export async function createMeter(servers: Servers, { processes }: Deployment): 
     return memoryMb
   }
 
+  async function readPages(): Promise<number> {
+    const { rows } = await client.query<{ pages: string }>(
+      'SELECT blks_hit + blks_read AS pages FROM pg_stat_database WHERE datname = current_database()',
+    )
+    return Number(rows[0]?.pages)
+  }
+
   let before:
-    | { atMs: number; cpuMs: Partial<Record<Role, number>>; commands: Map<string, CommandUse> }
+    | {
+        atMs: number
+        cpuMs: Partial<Record<Role, number>>
+        pages: number
+        commands: Map<string, CommandUse>
+      }
     | undefined
   return {
     async start() {
       before = {
         atMs: performance.now(),
         cpuMs: await readCpu(),
+        pages: await readPages(),
         commands: await redisCommands(redis),
       }
     },
     async stop() {
       if (before === undefined) throw new Error('start() was not called')
-      const { atMs, cpuMs: cpuBefore, commands } = before
+      const { atMs, cpuMs: cpuBefore, pages, commands } = before
       const windowMs = performance.now() - atMs
       const cpuAfter = await readCpu()
       const cpuMs: Partial<Record<Role, number>> = {}
@@ -84,12 +109,16 @@ export async function createMeter(servers: Servers, { processes }: Deployment): 
       return {
         windowMs,
         cpuMs,
+        pages: (await readPages()) - pages,
         memoryMb: await readMemory(),
         redisConnections: Math.max(...processes.map(({ pid }) => connectionsTo(pid, redisPort))),
         redisCommands: commandsBetween(commands, await redisCommands(redis)),
       }
     },
-    close: async () => redis.disconnect(),
+    async close() {
+      redis.disconnect()
+      await client.end()
+    },
   }
 }
 

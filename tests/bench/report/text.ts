@@ -3,6 +3,7 @@ import type { DriverReport } from '../driver/plan.ts'
 import type { Growth } from '../growth.ts'
 import type { Figures, Result } from '../rounds.ts'
 import type { Run } from '../run.ts'
+import type { MedianRatio } from './median-ratio.ts'
 
 const numbers = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 
@@ -21,6 +22,11 @@ export function short(value: number | null | undefined): string {
 /** Throughput and response time of a window. */
 export function describeReport({ answered, windowMs, p50Ms, p99Ms }: DriverReport): string {
   return `${whole(answered / (windowMs / 1000)).padStart(7)}/s  p50 ${short(p50Ms)}  p99 ${short(p99Ms)} ms`
+}
+
+/** A median ratio and its interval. */
+export function describeRatio({ median, low, high }: MedianRatio): string {
+  return `${median.toFixed(3)} × (${low.toFixed(3)} to ${high.toFixed(3)})`
 }
 
 /** Whether a run was correct, and the first contradictions if it was not. */
