@@ -85,7 +85,7 @@ const compared: Record<string, Compared> = {
 
 /**
  * Length of the warm-up of every system. After it, the product does not become any faster
- * (docs/benchmarks/README.md).
+ * (docs/benchmarks/results.md).
  */
 const WARM_UP_MS = 10_000
 const MEASURED_MS = 5000
