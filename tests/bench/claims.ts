@@ -21,10 +21,9 @@ type Size = (typeof SIZES)[number]
 
 /** CPU time of a request in the event with many claims, divided by that in the one with few. */
 const AIM = 1.2
-/** Commands or reads of a window, which ends when all of them are answered. */
-const COMMANDS = 8000
-const READS = 3000
-const WARM_UP_MS = 500
+/** Requests of a window, which ends when all of them are answered. */
+const REQUESTS = 8000
+const WARM_UP_MS = 250
 const LONGEST_WINDOW_MS = 120_000
 /** All other events of the deployment have lower ids. */
 const FIRST_EVENT = 1_000_000
@@ -60,7 +59,7 @@ function sale(events: Operation['events'], cancelsInTen: number): Operation {
       holders: holders - offset,
       waiters,
       offset,
-      prepared: COMMANDS,
+      prepared: REQUESTS,
       onFirstEvent: 0,
     }),
   }
@@ -72,6 +71,8 @@ const commands: Record<string, Operation> = {
   'join and promote': sale(SOLD_OUT, 5),
 }
 
+/** Connections of the reads. They are few, so that reads do not wait for one another. */
+const READERS = 16
 /** How many different pages of a list are read. */
 const PAGES = 1000
 
@@ -89,7 +90,7 @@ function pages(
       const paths = Array.from({ length: PAGES }, (_, i) =>
         after === undefined ? path : `${path}?after=${after(event, (below) => scatter(i, below))}`,
       )
-      return { kind: 'pages', paths, part, prepared: READS }
+      return { kind: 'pages', paths, part, prepared: REQUESTS }
     },
   }
 }
@@ -127,12 +128,12 @@ const reads: Record<string, Operation> = {
       kind: 'positions',
       eventId,
       waiters,
-      prepared: READS,
+      prepared: REQUESTS,
     }),
   },
   'changes, long poll': {
     events: OPEN,
-    traffic: ({ eventId }) => ({ kind: 'polls', eventId, after: 0, prepared: READS }),
+    traffic: ({ eventId }) => ({ kind: 'polls', eventId, after: 0, prepared: REQUESTS }),
   },
 }
 
@@ -168,13 +169,13 @@ async function measure(
         event = { ...event, eventId: FIRST_OF_WINDOWS + context.index }
         await fillEvent(context.client, event)
       }
-      const offset = isCommand && size === 'many' ? context.index * COMMANDS : 0
+      const offset = isCommand && size === 'many' ? context.index * REQUESTS : 0
       return runWindow(context, operation.traffic(event, offset))
     },
     (run) => `${describeReport(run.report)}  CPU ${short(cpuMsOf(run))} ms  ${describePages(run)}`,
     {
       servers,
-      settings,
+      settings: isCommand ? settings : { connections: READERS, ...settings },
       say,
       async fill(client) {
         for (const events of [OPEN, SOLD_OUT])
