@@ -1,6 +1,7 @@
 import {
   createDatabase,
   KEYED_PLANS,
+  pageBookings,
   pageHolds,
   readDueEvents,
   readEventDeadlines,
@@ -195,29 +196,29 @@ describe('the deadlines of an event', () => {
   })
 })
 
-describe('the list of holds', () => {
-  it('finds the first holds without reading the bookings and lapsed holds before them', async () => {
+describe('a page of', () => {
+  it.each([
+    { list: 'bookings', read: pageBookings, index: 'bookings_booked_listed', first: 20_001 },
+    { list: 'holds', read: pageHolds, index: 'bookings_held_listed', first: 20_061 },
+  ])('$list is found without reading what is before it', async ({ read, index, first }) => {
     await removeEvents()
-    const [ended, held] = [20_000, 60]
-    const eventId = await addEvent(3_600_000, { held: ended + held })
+    const eventId = await addEvent(3_600_000, { held: 20_120 })
     await kit.query(
-      `UPDATE bookings SET status = CASE sequence % 2 WHEN 0 THEN 'confirmed' ELSE 'expired' END
-        WHERE event_id = $1 AND sequence <= $2`,
-      [eventId, ended],
+      `UPDATE bookings SET status = CASE WHEN sequence <= 20000 THEN 'expired' ELSE 'confirmed' END
+        WHERE event_id = $1 AND sequence <= 20060`,
+      [eventId],
     )
     await kit.query('VACUUM ANALYZE bookings')
     const { pool, close } = openReads(kit.databaseUrl)
     onTestFinished(close)
 
-    const page = await pageHolds(pool, eventId, 0, 51)
-    const { plan, pages } = await explainOn(pool, (explaining) =>
-      pageHolds(explaining, eventId, 0, 51),
-    )
+    const page = await read(pool, eventId, 0, 51)
+    const { plan, pages } = await explainOn(pool, (explaining) => read(explaining, eventId, 0, 51))
 
-    expect(page.map(({ sequence }) => sequence)).toEqual(
-      Array.from({ length: 51 }, (_, i) => ended + 1 + i),
+    expect(page.map(({ sequence }: { sequence: number }) => sequence)).toEqual(
+      Array.from({ length: 51 }, (_, i) => first + i),
     )
-    expect(plan).toContain('bookings_held_listed')
+    expect(plan).toContain(index)
     expect(pages).toBeLessThan(20)
   })
 })

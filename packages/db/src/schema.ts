@@ -368,8 +368,11 @@ export const bookings = pgTable(
     index('bookings_held')
       .on(table.eventId, table.expiresAt, table.sequence)
       .where(sql`${table.status} = 'held'`),
-    // The list of holds. Without it, a page would step over all bookings that are older than the
-    // holds.
+    // The lists of bookings and of holds. Without them, a page would step over everything that has
+    // ended, and over the bookings that are older than the holds.
+    index('bookings_booked_listed')
+      .on(table.eventId, table.sequence)
+      .where(sql`${table.status} = 'confirmed'`),
     index('bookings_held_listed')
       .on(table.eventId, table.sequence)
       .where(sql`${table.status} = 'held'`),

@@ -1,0 +1,1 @@
+CREATE INDEX "bookings_booked_listed" ON "bookings" USING btree ("event_id","sequence") WHERE "bookings"."status" = 'confirmed';
