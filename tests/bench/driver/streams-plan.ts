@@ -10,7 +10,7 @@ export type StreamsRequest =
     }
   /**
    * Opens pages of an event, each with a stream. Half of the visitors are signed in. Each page is
-   * then loaded again once a minute, and a visitor who is signed in books after each load.
+   * then loaded again once a minute, and a signed-in visitor books after each load.
    */
   | {
       type: 'open-pages'

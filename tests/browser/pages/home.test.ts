@@ -8,7 +8,7 @@ describePages('the home page', (site) => {
     await see(await site().visit('/'), 'No event is on sale.')
   })
 
-  it('lists the events that are on sale or will be, and where the other pages are', async () => {
+  it('lists the events that are on sale or will be, and links to the other pages', async () => {
     const opensAt = inSeconds(3600)
     await site().createEvent(1200, { name: 'Open air', startsAt: '2031-06-01T18:00:00Z' })
     await site().createEvent(0, { name: 'Gala' })

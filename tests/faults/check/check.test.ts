@@ -620,7 +620,7 @@ describe('check of a run in which Redis lost data', () => {
     expect(afterLoss('flush', (evidence) => void line(evidence).commands.reverse())).toEqual([])
   })
 
-  it('ignores commands that entered a line and were lost before anybody was told of them', () => {
+  it('ignores commands that were lost before their clients got a response', () => {
     const falsify: Falsify = (evidence) => {
       const { commands } = line(evidence)
       const lost = { ...(commands[0] as (typeof commands)[number]), commandId: 'event-1.lost.1.0' }

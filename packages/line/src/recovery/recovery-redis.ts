@@ -30,7 +30,7 @@ export interface RecoveryRedis {
   end(token: string, generation: string): Promise<boolean>
 }
 
-/** Stands for an id that Redis hides. */
+/** Written instead of an id that Redis does not show. */
 export const HIDDEN = 'hidden'
 
 /** What a Redis says about itself and its data. */

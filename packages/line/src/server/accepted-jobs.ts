@@ -24,9 +24,9 @@ const STEPS_PER_ROUND = 20
 const LOOKED_FOR_PER_ROUND = 500
 
 /**
- * Removes the records of decided jobs, and finds single jobs that Redis has lost without another
- * sign. Each round continues where the last one ended, so a long line of undecided jobs costs no
- * more per round than a short one. Several processes may do so at the same time.
+ * Removes the records of decided jobs, and adds single jobs again that Redis has lost although its
+ * generation is the same. Each round continues where the last one ended, so it costs the same
+ * however many undecided jobs there are. Several processes may do so at the same time.
  */
 export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
   const { store, redis, readiness } = deps

@@ -2,7 +2,7 @@ import type { TicketedEvent } from '@ticket-line/client'
 import { day, moment, number, period, plural, time } from '../format.js'
 import type { Tickets } from './sale.js'
 
-/** When and where the event is. */
+/** The date and the place of the event. */
 export function EventDetails({ event }: { event: TicketedEvent }) {
   const { startsAt, endsAt, timezone, venue, url } = event
   if (startsAt === null && venue === null && url === null) return null

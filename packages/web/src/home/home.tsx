@@ -15,7 +15,7 @@ interface EventsPage {
 /** How many events one request lists. */
 const PAGE_EVENTS = 24
 
-/** The home page: what this is, the events on sale, and where the other pages are. */
+/** The home page: an introduction, the events on sale, and links to the other pages. */
 export function Home() {
   return (
     <Page title="Ticket Line">

@@ -69,7 +69,7 @@ const session = createSession({
 /** The access token for the next request, if somebody is signed in. */
 export const presentToken = session.token
 
-/** Who is signed in, and how to change that. */
+/** The signed-in user, and the calls that sign in and out. */
 export function useSession(): SessionState & SessionActions {
   const state = useStore(session.state)
   const { signIn, register, signInWithToken, signOut, restore } = session

@@ -64,7 +64,7 @@ export function Page({
   )
 }
 
-/** Who is signed in, in the header. */
+/** The part of the header that shows the signed-in user. */
 function SignedIn() {
   const session = useSession()
   const signOut = useAction(session.signOut)
