@@ -145,6 +145,6 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   if (dashboard !== undefined) app.use('/admin/*', ...dashboard.guards)
   const requireStaff = createRequireStaff(deps.access)
   mountRoutes(app, createRoutes(deps), { ...guards, requireStaff })
-  dashboard?.mountBoard(app)
+  dashboard?.board.mount(app)
   return app
 }

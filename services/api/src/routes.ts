@@ -18,8 +18,8 @@ export interface AppRoute {
 
 /**
  * Reads the routing table of an installation with all features: local accounts, keys of its own and
- * the dashboard. The app itself has filled the table, so a security test misses no route. No
- * connection is opened, so the handlers must not be called.
+ * the dashboard. The API and the board have filled their tables themselves, so a security test
+ * misses no route. No connection is opened, so the handlers must not be called.
  */
 export async function readRoutingTable(): Promise<AppRoute[]> {
   const { privateKey } = generateKeyPairSync('ed25519')
@@ -29,7 +29,7 @@ export async function readRoutingTable(): Promise<AppRoute[]> {
     LOCAL_ACCOUNTS: 'true',
     JWT_PRIVATE_KEYS: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
   })
-  const { app } = await wireApp({
+  const { app, dashboard } = await wireApp({
     config,
     databases: { main: {} as Database, exports: {} as Database },
     redis: new Redis({ lazyConnect: true }),
@@ -44,7 +44,7 @@ export async function readRoutingTable(): Promise<AppRoute[]> {
     log: createLog('routes', 'silent'),
   })
   const routes = new Map<string, AppRoute>()
-  for (const { method, path } of app.routes) {
+  for (const { method, path } of [...app.routes, ...dashboard.board.pages.routes]) {
     // `ALL` entries are middleware, and the 405 of a path.
     if (method !== 'ALL') routes.set(`${method} ${path}`, { method, path })
   }

@@ -8,7 +8,7 @@ import type { Redis } from 'ioredis'
 import { createApp } from './app.js'
 import { createSales } from './booking/sales.js'
 import type { ApiConfig } from './config.js'
-import { createDashboard } from './dashboard/index.js'
+import { createDashboard, type Dashboard } from './dashboard/index.js'
 import { createEventAccess } from './events/access.js'
 import { createEventReads } from './events/reads.js'
 import type { Cors } from './http/cors.js'
@@ -53,6 +53,7 @@ export interface WireAppDeps {
 /** An app, and the parts of it that a process starts and stops. */
 export interface WiredApp {
   app: Hono<AppEnv>
+  dashboard: Dashboard
   identity: Identity
   /** `stop` ends all streams; `close` follows when no request is under way any more. */
   streams: { stop(): void; close(): Promise<void> }
@@ -107,6 +108,26 @@ export async function wireApp({
     prefix,
     onRefused: (full) => metrics.streams.refused.inc({ full }),
     log,
+  })
+  const dashboard = createDashboard({
+    writable: config.dashboardWritable,
+    verifyToken: identity.verifyToken,
+    overrides: identity.overrides,
+    isSecure: identity.isSecure,
+    signIn: accounts?.signIn,
+    sessionKey: keyring.session,
+    limit: guards.limits.dashboard,
+    limitSignIn: guards.limits.login,
+    redis,
+    prefix,
+    log,
+    recentLines: (limit) => line.recentLines(limit),
+    isLine: (name) => isLineName(name, layout),
+    lineOf: (eventId) => lineNameOf(eventId, layout),
+    queueOf: (lineName) => line.queues.queueOf(lineName),
+    readNames: (eventIds) =>
+      callPostgres(postgres, () => readEventNames(databases.main.pool, eventIds)),
+    notifierQueue: webhookQueue.queueOfNotifiers,
   })
   const app = createApp({
     log,
@@ -168,26 +189,7 @@ export async function wireApp({
     exports: createExportLimit({ max: config.postgres.exportPoolSize, redis, prefix, log }),
     accounts,
     publicKeys: keyring.own.length > 0 ? keyring : undefined,
-    dashboard: createDashboard({
-      writable: config.dashboardWritable,
-      verifyToken: identity.verifyToken,
-      overrides: identity.overrides,
-      isSecure: identity.isSecure,
-      signIn: accounts?.signIn,
-      sessionKey: keyring.session,
-      limit: guards.limits.dashboard,
-      limitSignIn: guards.limits.login,
-      redis,
-      prefix,
-      log,
-      recentLines: (limit) => line.recentLines(limit),
-      isLine: (name) => isLineName(name, layout),
-      lineOf: (eventId) => lineNameOf(eventId, layout),
-      queueOf: (lineName) => line.queues.queueOf(lineName),
-      readNames: (eventIds) =>
-        callPostgres(postgres, () => readEventNames(databases.main.pool, eventIds)),
-      notifierQueue: webhookQueue.queueOfNotifiers,
-    }),
+    dashboard,
   })
-  return { app, identity, streams: { stop: streams.stop, close: streamLimit.close } }
+  return { app, dashboard, identity, streams: { stop: streams.stop, close: streamLimit.close } }
 }

@@ -88,7 +88,11 @@ export class AppError extends Error {
 
   /** @param message a sentence for the client, so it names nothing internal */
   constructor(code: ErrorCode, message: string, extras: ProblemExtras = {}) {
+    // Nobody reads the stack of a refusal, and capturing it takes longer than writing the response.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(message, extras.cause === undefined ? undefined : { cause: extras.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'AppError'
     this.code = code
     this.extras = extras

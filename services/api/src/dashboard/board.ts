@@ -2,7 +2,7 @@ import { createBullBoard } from '@bull-board/api'
 import { HonoAdapter } from '@bull-board/hono'
 import { serveStatic } from '@hono/node-server/serve-static'
 import { AppError, type Log } from '@ticket-line/shared'
-import type { Context, Hono, MiddlewareHandler } from 'hono'
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { isSameOrigin } from '../http/browser.js'
 import type { AppEnv } from '../http/env.js'
 import { redirect } from '../http/reply.js'
@@ -41,8 +41,15 @@ export interface BoardDeps extends LineSource {
   log: Log
 }
 
-/** Mounts Bull Board at `/admin/queues`. */
-export function mountBoard(app: Hono<AppEnv>, deps: BoardDeps): void {
+export interface Board {
+  /** The app of the board. Its routes are not in the routing table of the API. */
+  pages: Hono
+  /** Mounts the board at `/admin/queues`. */
+  mount(app: Hono<AppEnv>): void
+}
+
+/** Creates Bull Board. */
+export function createBoard(deps: BoardDeps): Board {
   const { authorize, writable, isLine, lineOf } = deps
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath(BASE_PATH)
   const board = createBullBoard({
@@ -66,42 +73,51 @@ export function mountBoard(app: Hono<AppEnv>, deps: BoardDeps): void {
     replace: (adapters) => board.replaceQueues(adapters),
   })
 
-  app.use(
-    `${BASE_PATH}/*`,
-    authorize,
-    refuseChanges(writable, isLine),
-    async function present(c, next) {
-      c.set('route', `${BASE_PATH}/*`)
-      c.header('Content-Security-Policy', BOARD_CSP)
-      if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
-      await next()
-      // The board sets the type of its files with `c.header()`, which only collects headers for the
-      // response. Its files are streams, and a stream without a type becomes `text/plain` before
-      // the collected headers are added. So the collected type is set here.
-      const fileType = c.get('headers')['content-type']
-      if (fileType !== undefined) c.res.headers.set('content-type', fileType)
-      else if (c.res.headers.get('content-type')?.startsWith('text/html')) {
-        c.res = new Response((await c.res.text()).replace(OUTSIDE_LINK, ''), c.res)
-      }
-      if (MESSAGES.test(c.req.path) && c.res.status === 200) {
-        c.res = new Response(explainEmptyBoard(await c.res.text()), c.res)
-        // The length of the original file is in the response or among the collected headers.
-        c.res.headers.delete('content-length')
-        delete c.get('headers')['content-length']
-      }
-    },
-  )
-  app.get(OPEN_PATH, (c) => {
-    const text = c.req.query('eventId')
-    if (text === undefined) return sendPage(c, 200, openEventPage())
-    const eventId = eventIdText.safeParse(text.trim())
-    if (!eventId.success) {
-      return sendPage(c, 400, openEventPage('An event id is a whole number of 1 or more.'))
-    }
-    return redirect(c, 303, `${BASE_PATH}/queue/${lineOf(eventId.data)}`)
+  // An app of its own, because Hono's fastest router cannot have the board's routes among its own.
+  const pages = new Hono().route(BASE_PATH, serverAdapter.registerPlugin())
+  pages.notFound(() => NO_PAGE)
+  pages.onError((error) => {
+    throw error
   })
-  app.get(`${BASE_PATH}/`, (c) => redirect(c, 308, BASE_PATH))
-  app.route(BASE_PATH, serverAdapter.registerPlugin())
+
+  function mount(app: Hono<AppEnv>): void {
+    app.use(`${BASE_PATH}/*`, authorize, refuseChanges(writable, isLine), (c, next) => {
+      c.set('route', `${BASE_PATH}/*`)
+      return next()
+    })
+    app.get(OPEN_PATH, (c) => {
+      const text = c.req.query('eventId')
+      if (text === undefined) return sendPage(c, 200, openEventPage())
+      const eventId = eventIdText.safeParse(text.trim())
+      if (!eventId.success) {
+        return sendPage(c, 400, openEventPage('An event id is a whole number of 1 or more.'))
+      }
+      return redirect(c, 303, `${BASE_PATH}/queue/${lineOf(eventId.data)}`)
+    })
+    app.get(`${BASE_PATH}/`, (c) => redirect(c, 308, BASE_PATH))
+    app.all(`${BASE_PATH}/*`, async function showBoard(c, next) {
+      if (!c.req.path.startsWith(`${BASE_PATH}/static/`)) await refresh(lineNamedBy(c))
+      const response = await pages.fetch(c.req.raw, c.env)
+      if (response === NO_PAGE) return next()
+      c.header('Content-Security-Policy', BOARD_CSP)
+      if (MESSAGES.test(c.req.path) && response.status === 200)
+        return withText(response, explainEmptyBoard)
+      if (response.headers.get('content-type')?.startsWith('text/html'))
+        return withText(response, (html) => html.replace(OUTSIDE_LINK, ''))
+      return response
+    })
+  }
+  return { pages, mount }
+}
+
+/** What the board's app returns for a path that it does not have. It is never sent. */
+const NO_PAGE = new Response(null, { status: 404 })
+
+/** Changes the text of a response. */
+async function withText(response: Response, change: (text: string) => string): Promise<Response> {
+  const changed = new Response(change(await response.text()), response)
+  changed.headers.delete('content-length')
+  return changed
 }
 
 /** Path of the page of one queue, and of its calls. */

@@ -1,5 +1,5 @@
 import type { Log } from '@ticket-line/shared'
-import type { Context, Hono, MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { Redis } from 'ioredis'
 import type { CryptoKey } from 'jose'
 import type { SignIn } from '../accounts/sign-in.js'
@@ -11,7 +11,7 @@ import { NOT_FOUND, problemResponse, unavailable } from '../http/problem.js'
 import { redirect, sendPlain } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
 import { createAuthorize } from './authorize.js'
-import { mountBoard } from './board.js'
+import { type Board, createBoard } from './board.js'
 import { createDashboardSessions } from './session.js'
 import type { LineSource } from './shown-queues.js'
 import { signInRoutes } from './sign-in-routes.js'
@@ -45,8 +45,8 @@ export interface Dashboard {
   guards: MiddlewareHandler<AppEnv>[]
   /** `/admin`, `/admin/login` and `/admin/logout`. */
   routes: Route[]
-  /** Mounts Bull Board. Only admins can use it. */
-  mountBoard(app: Hono<AppEnv>): void
+  /** Bull Board. Only admins can use it. */
+  board: Board
 }
 
 export function createDashboard(deps: DashboardDeps): Dashboard {
@@ -62,7 +62,7 @@ export function createDashboard(deps: DashboardDeps): Dashboard {
       homeRoute,
       ...(browser === undefined ? [] : signInRoutes({ ...browser, limitSignIn, isSecure })),
     ],
-    mountBoard: (app) => mountBoard(app, { ...deps, authorize }),
+    board: createBoard({ ...deps, authorize }),
   }
 }
 
