@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { APPENDFSYNC, type Appendfsync } from './measure/appendfsync.ts'
+import { APPENDFSYNC, type Appendfsync, USUAL_APPENDFSYNC } from './measure/appendfsync.ts'
 import type { SystemName } from './systems/system.ts'
 import type { WorkloadSettings } from './workloads.ts'
 
@@ -42,7 +42,7 @@ export const usage = `npm run bench -- [options]
                        --workload it measures hot 64, hot 256, mixed, hundred 64, refused and
                        quiet
   --lines N            SHARED_LINES of the product
-  --appendfsync WHEN   when Redis flushes its append-only file: always (default), everysec, or
+  --appendfsync WHEN   when Redis flushes its append-only file: everysec (default), always, or
                        both, which compares the two on one workload
   --commit-ms N        delays commits until one takes about N ms
   --rate N|half        open loop with N requests per second, or with half of each system's capacity
@@ -71,7 +71,7 @@ export function readOptions(args: string[]): BenchOptions {
       only: { type: 'string' },
       baseline: { type: 'string' },
       lines: { type: 'string' },
-      appendfsync: { type: 'string', default: 'always' },
+      appendfsync: { type: 'string', default: USUAL_APPENDFSYNC },
       'commit-ms': { type: 'string' },
       rate: { type: 'string' },
       'duration-ms': { type: 'string' },

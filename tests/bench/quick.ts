@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startServers } from '../stack/servers.ts'
 import type { Contender, Workload } from './contender.ts'
-import { setAppendfsync } from './measure/appendfsync.ts'
+import { setAppendfsync, USUAL_APPENDFSYNC } from './measure/appendfsync.ts'
 import { pinToCores } from './measure/cores.ts'
 import { readNumber } from './options.ts'
 import { createProgress, type Step } from './report/progress.ts'
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
   const results: Result[] = []
   const progress = createProgress(workloads.flatMap((workload) => stepsOf(workload, rounds)))
   try {
-    await setAppendfsync(servers.redis, 'always')
+    await setAppendfsync(servers.redis, USUAL_APPENDFSYNC)
     say(`${servers.chosen}; ${cores}`)
     for (const workload of workloads) {
       const result = await runWorkload(workload, {
