@@ -4,17 +4,15 @@ import {
   createDatabase,
   createInstallationStore,
   type Pool,
-  whileAlone,
 } from '@ticket-line/db'
 import {
   createLineRegistry,
   createReadiness,
-  createRecoveryRedis,
   depthKey,
+  joinRecovery,
   lineBase,
   lineNameOf,
   type Readiness,
-  watchReadiness,
 } from '@ticket-line/line'
 import {
   createLineClient,
@@ -47,6 +45,9 @@ export interface LineStack {
 }
 
 const silent = createLog('test', 'silent')
+
+/** For a Redis that always belongs to the installation. */
+export const OUR_REDIS = { isSure: () => true, checkNow: () => undefined }
 
 /** A readiness that has found this generation. */
 export function readyFor(generation: string): Readiness {
@@ -81,12 +82,12 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
 
   /** Watches whether the Redis of a connection has everything that was accepted. */
   async function watch(readiness: Readiness, connection: Redis): Promise<void> {
-    const recovery = watchReadiness({
-      redis: createRecoveryRedis(connection, layout),
+    const recovery = joinRecovery({
+      redis: connection,
+      pool: kit.database.pool,
+      layout,
       readiness,
-      isOurs: () => true,
-      readGeneration: createAcceptedJobStore(kit.database.pool).readGeneration,
-      alone: (run) => whileAlone(kit.database.pool, run),
+      installation: OUR_REDIS,
       onRescued: () => undefined,
       log: silent,
     })

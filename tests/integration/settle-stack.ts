@@ -1,11 +1,5 @@
-import { createAcceptedJobStore, createInstallationStore, whileAlone } from '@ticket-line/db'
-import {
-  createReadiness,
-  createRecoveryRedis,
-  lineBase,
-  lineNameOf,
-  watchReadiness,
-} from '@ticket-line/line'
+import { createInstallationStore } from '@ticket-line/db'
+import { createReadiness, joinRecovery, lineBase, lineNameOf } from '@ticket-line/line'
 import { createLineClient, type LineService } from '@ticket-line/line/client'
 import { createSettleStore, createSettles, type Settles } from '@ticket-line/line/server'
 import { createLog, type LineLayout, newJobId, systemClock } from '@ticket-line/shared'
@@ -16,6 +10,7 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 import { fillHeldEvent, type HeldEvent } from '../stack/due-rows.ts'
 import type { Servers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
+import { OUR_REDIS } from './line-stack.ts'
 
 const silent = createLog('test', 'silent')
 
@@ -64,12 +59,12 @@ export async function createSettleStack({
   onTestFinished(() => redis.disconnect())
   await createInstallationStore(pool).readOrCreate(layout)
   const readiness = createReadiness()
-  const recovery = watchReadiness({
-    redis: createRecoveryRedis(redis, layout),
+  const recovery = joinRecovery({
+    redis,
+    pool,
+    layout,
     readiness,
-    isOurs: () => true,
-    readGeneration: createAcceptedJobStore(pool).readGeneration,
-    alone: (run) => whileAlone(pool, run),
+    installation: OUR_REDIS,
     onRescued: () => undefined,
     log: silent,
   })

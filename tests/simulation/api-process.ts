@@ -1,4 +1,4 @@
-import { createReadiness, type Readiness, watchReadiness } from '@ticket-line/line'
+import { createReadiness, type Readiness } from '@ticket-line/line'
 import {
   createAdmission,
   createFindStored,
@@ -12,7 +12,7 @@ import { type CommandRequest, every } from '@ticket-line/shared'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { createDepth, createQueues } from './line-queues.ts'
-import { createSimulatedRecovery } from './recovery-redis.ts'
+import { createSimulatedRecovery, joinRecovery } from './recovery-redis.ts'
 import { silent, type World } from './world.ts'
 
 export interface ApiProcess {
@@ -38,15 +38,7 @@ export function startApi(world: World, name: string): ApiProcess {
   return clock.as(process, () => {
     const connection = world.redis.connect(process, { patient: false, timeoutMs: REDIS_TIMEOUT_MS })
     const readiness = createReadiness()
-    watchReadiness({
-      redis: createSimulatedRecovery(world, connection),
-      readiness,
-      isOurs: () => true,
-      readGeneration: world.generationReaderOf(process),
-      alone: world.aloneOf(process),
-      onRescued: () => undefined,
-      log: silent,
-    })
+    joinRecovery(world, process, createSimulatedRecovery(world, connection), readiness)
     const submitter = createSubmitter(submitterDeps(world, process, connection, readiness))
     world.streams.onReplies(name, process, submitter.onReply)
     readiness.onChange((isReady) => {

@@ -1,10 +1,29 @@
-import { countEvents, type RecoveryRedis } from '@ticket-line/line'
+import { countEvents, type Readiness, type RecoveryRedis, watchReadiness } from '@ticket-line/line'
 import { chunksOf } from '@ticket-line/shared'
+import type { SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
-import type { World } from './world.ts'
+import { silent, type World } from './world.ts'
 
 /** Jobs that arrive at the server together. A page of a recovery may take several of these. */
 const JOBS_AT_ONCE = 20
+
+/** Makes a simulated process take part in recoveries. */
+export function joinRecovery(
+  world: World,
+  process: SimProcess,
+  redis: RecoveryRedis,
+  readiness: Readiness,
+): void {
+  watchReadiness({
+    redis,
+    readiness,
+    isOurs: () => true,
+    readGeneration: world.generationReaderOf(process),
+    alone: world.aloneOf(process),
+    onRescued: () => undefined,
+    log: silent,
+  })
+}
 
 /** What a recovery does in the simulated Redis. */
 export function createSimulatedRecovery(

@@ -1,6 +1,6 @@
 import { createApply, jobResultOf } from '@ticket-line/booking-worker/booking'
 import { startSettleClock } from '@ticket-line/booking-worker/settle-clock'
-import { addJob, createReadiness, type Readiness, watchReadiness } from '@ticket-line/line'
+import { addJob, createReadiness, type Readiness } from '@ticket-line/line'
 import {
   createLine,
   createLockRenewer,
@@ -19,7 +19,7 @@ import { createBackend } from './backend.ts'
 import { createProcess, type SimProcess } from './clock.ts'
 import type { Connection } from './connection.ts'
 import { createQueues } from './line-queues.ts'
-import { createSimulatedRecovery } from './recovery-redis.ts'
+import { createSimulatedRecovery, joinRecovery } from './recovery-redis.ts'
 import { LOCK_MS, STALLED_INTERVAL_MS, silent, type World } from './world.ts'
 
 export interface WorkerProcess {
@@ -98,15 +98,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
     readiness.onChange((isReady) => {
       if (isReady) sweeper.sweepNow()
     })
-    watchReadiness({
-      redis: recovery,
-      readiness,
-      isOurs: () => true,
-      readGeneration: world.generationReaderOf(process),
-      alone: world.aloneOf(process),
-      onRescued: () => undefined,
-      log: silent,
-    })
+    joinRecovery(world, process, recovery, readiness)
     streams.onWakeUps(process, scheduler.wake)
 
     return {

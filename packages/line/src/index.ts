@@ -19,6 +19,7 @@ export { ALIVE_MS, createRedisOwnership, type RedisOwnership } from './installat
 export * from './installation/watch.js'
 export * from './keys.js'
 export { addJob, createLineQueues, type LineQueues } from './queues.js'
+export { joinRecovery } from './recovery/join.js'
 export { createReadiness, type Readiness } from './recovery/readiness.js'
 export { type RecoveryDeps, type RecoveryStore, watchReadiness } from './recovery/recovery.js'
 export {

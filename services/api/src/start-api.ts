@@ -1,19 +1,16 @@
 import {
   checkDatabase,
-  createAcceptedJobStore,
   createDatabase,
   createInstallationStore,
   type Database,
   readLastChanges,
   whenReachable,
-  whileAlone,
 } from '@ticket-line/db'
 import {
   createInstallationWatch,
   createReadiness,
-  createRecoveryRedis,
   followAnnouncements,
-  watchReadiness,
+  joinRecovery,
 } from '@ticket-line/line'
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
@@ -113,16 +110,12 @@ export async function startApi(
     onRefused,
   })
   closers.push('installation', () => installation.leave())
-  // A process that starts waits until Redis has its owner again.
-  readiness.onChange((isReady) => {
-    if (!isReady) installation.checkNow()
-  })
-  const recovery = watchReadiness({
-    redis: createRecoveryRedis(line.redis, config.layout),
+  const recovery = joinRecovery({
+    redis: line.redis,
+    pool: databases.line.pool,
+    layout: config.layout,
     readiness,
-    isOurs: installation.isSure,
-    readGeneration: createAcceptedJobStore(databases.line.pool).readGeneration,
-    alone: (run) => whileAlone(databases.line.pool, run),
+    installation,
     onRescued: (jobs) => metrics.rescuedJobs.inc(jobs),
     log,
   })

@@ -11,16 +11,14 @@ import {
   readDueEvents,
   readHoldsOverview,
   whenReachable,
-  whileAlone,
 } from '@ticket-line/db'
 import {
   createLineRegistry,
   createReadiness,
-  createRecoveryRedis,
   joinInstallation,
+  joinRecovery,
   type LineRegistry,
   type Readiness,
-  watchReadiness,
 } from '@ticket-line/line'
 import {
   divideGrace,
@@ -105,10 +103,6 @@ export async function startWorker(
 
   const store = createLineStore(database.pool, maintenance.pool)
   const readiness = createReadiness()
-  // A process that starts waits until Redis has its owner again.
-  readiness.onChange((isReady) => {
-    if (!isReady) member.checkNow()
-  })
   const acceptedJobs = createAcceptedJobStore(maintenance.pool)
   const lineServer = serveLines(startup, {
     store,
@@ -119,12 +113,12 @@ export async function startWorker(
     metrics,
     tracing,
   })
-  const recovery = watchReadiness({
-    redis: createRecoveryRedis(redis, config.layout),
+  const recovery = joinRecovery({
+    redis,
+    pool: maintenance.pool,
+    layout: config.layout,
     readiness,
-    isOurs: member.isSure,
-    readGeneration: acceptedJobs.readGeneration,
-    alone: (run) => whileAlone(maintenance.pool, run),
+    installation: member,
     onRescued: metrics.rescued,
     log,
   })
