@@ -52,7 +52,7 @@ export const OUR_REDIS = { isSure: () => true, checkNow: () => undefined }
 /** A readiness that has found this generation. */
 export function readyFor(generation: string): Readiness {
   const readiness = createReadiness()
-  readiness.become(generation)
+  readiness.becomeReady(generation)
   return readiness
 }
 
@@ -92,7 +92,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
       log: silent,
     })
     closers.push(() => recovery.stop())
-    await until(() => readiness.generation() !== undefined, { timeoutMs: 10_000 })
+    await until(readiness.isReady, { timeoutMs: 10_000 })
   }
 
   return {

@@ -110,7 +110,7 @@ describe('a worker that finds another generation', () => {
 
     expect(await worker.line(lineName).serve(always)).toBeUndefined()
 
-    expect(worker.readiness.generation()).toBeUndefined()
+    expect(worker.readiness.isReady()).toBe(false)
     expect(worker.applied).toEqual([])
     expect(await kit.queuedJobs(lineName)).toEqual(jobIds)
     expect(await kit.active(lineName)).toEqual([])
@@ -120,7 +120,9 @@ describe('a worker that finds another generation', () => {
   it('leaves the job that a completion has fetched if it became unsure meanwhile', async () => {
     const lineName = newLine()
     const jobIds = await kit.add(lineName, 3)
-    const worker: Process = await kit.process({ apply: async () => worker.readiness.lose() })
+    const worker: Process = await kit.process({
+      apply: async () => worker.readiness.becomeUnsure(),
+    })
 
     expect(await worker.line(lineName).serve(always)).toBe(1)
 
@@ -134,7 +136,7 @@ describe('a worker that finds another generation', () => {
     const worker: Process = await kit.process({
       // The connection breaks between the fetch and the reply.
       async readGeneration() {
-        worker.readiness.lose()
+        worker.readiness.becomeUnsure()
         return GENERATION
       },
     })

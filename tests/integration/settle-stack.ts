@@ -82,10 +82,9 @@ export async function createSettleStack({
     log: silent,
   })
   onTestFinished(() => line.close())
-  const isReady = () => readiness.generation() !== undefined
-  await until(() => isReady() && line.availability.redis() && line.availability.postgres(), {
-    timeoutMs: 10_000,
-  })
+  const isReady = () =>
+    readiness.isReady() && line.availability.redis() && line.availability.postgres()
+  await until(isReady, { timeoutMs: 10_000 })
   const query: SettleStack['query'] = async (sql, values) => (await pool.query(sql, values)).rows
   async function statuses(eventId: number): Promise<Record<string, number>> {
     const rows = await query<{ status: string; count: number }>(

@@ -51,7 +51,7 @@ export function startApi(world: World, name: string): ApiProcess {
       submit(request, waitMs) {
         if (!connection.isReady() || world.postgres.awayForMs() > PROBE_MS)
           return Promise.resolve({ kind: 'unavailable' })
-        if (readiness.generation() === undefined) return Promise.resolve({ kind: 'unavailable' })
+        if (!readiness.isReady()) return Promise.resolve({ kind: 'unavailable' })
         return submitter.submit(request, { waitMs })
       },
       stop() {

@@ -51,8 +51,7 @@ export function startWorker(world: World, name: string): WorkerProcess {
       ? undefined
       : startSettleClock({
           readDue: world.dueReaderOf(process),
-          addSettles: async (eventIds) =>
-            readiness.generation() === undefined ? 0 : settles.add(eventIds),
+          addSettles: async (eventIds) => (readiness.isReady() ? settles.add(eventIds) : 0),
           log: silent,
         })
     const deps = {

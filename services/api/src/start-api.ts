@@ -128,7 +128,7 @@ export async function startApi(
     availability: checkedAvailability(
       line.availability,
       checked,
-      () => installation.isSure() && readiness.generation() !== undefined,
+      () => installation.isSure() && readiness.isReady(),
     ),
     changeWatch,
     lifecycle,
@@ -199,8 +199,8 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
 
 /**
  * A server counts as unavailable until it has passed its checks once. Redis also counts as
- * unavailable while it is uncertain whether it belongs to this installation and has everything that
- * was accepted.
+ * unavailable while the process is unsure whether it belongs to this installation and has everything
+ * that was accepted.
  */
 function checkedAvailability(
   availability: Availability,

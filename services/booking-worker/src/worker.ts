@@ -159,7 +159,7 @@ export async function startWorker(
     metricsToken: config.metricsToken,
     async findUnreachable() {
       const names = await member.findUnreachable()
-      const isReady = readiness.generation() !== undefined || names.includes('redis')
+      const isReady = readiness.isReady() || names.includes('redis')
       return isReady ? names : ['redis', ...names]
     },
   })

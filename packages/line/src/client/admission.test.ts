@@ -19,7 +19,7 @@ function given({ maxDepth = 10 } = {}) {
   let nowMs = 0
   const takenBack: [string, EventCounts][] = []
   const readiness = createReadiness()
-  readiness.become('one')
+  readiness.becomeReady('one')
   const depth: DepthCounter = {
     admit: (lineName, counts, limit, registers, generation) =>
       new Promise((reply, fail) =>
@@ -76,7 +76,7 @@ describe('admission in a Redis that has lost its generation', () => {
     await settle()
 
     expect(log).toEqual(['x at once'])
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
     expect(takenBack).toEqual([])
   })
 
@@ -88,14 +88,14 @@ describe('admission in a Redis that has lost its generation', () => {
     await settle()
 
     expect(log).toEqual(['x failed'])
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
     expect(takenBack).toEqual([['a', new Map([[1, 2]])]])
   })
 
   it('stays sure if the count was sent before the process learned the present generation', async () => {
     const { admit, replyUnready, readiness } = given({ maxDepth: 20_000 })
     admit('x', 2)
-    readiness.become('two')
+    readiness.becomeReady('two')
 
     replyUnready(0, 2)
     await settle()

@@ -94,7 +94,7 @@ export function createAdmission({ depth, maxDepth, readiness, clock }: Admission
       const admission = await depth.admit(lineName, counts, limit, registers, generation)
       const { events, waitMs } = admission
       if (!admission.isReady) {
-        readiness.lose(generation)
+        readiness.becomeUnsure(generation)
         // Without a limit, the job is on its way. It is decided after those that are added again.
         if (limit !== undefined) {
           depth.takeBack(lineName, new Map(events.map((event) => [event.eventId, event.admitted])))

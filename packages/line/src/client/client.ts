@@ -167,7 +167,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     }),
     async submit(request, submitOptions) {
       if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }
-      if (options.readiness.generation() === undefined) return { kind: 'unavailable' }
+      if (!options.readiness.isReady()) return { kind: 'unavailable' }
       if (!capacity.hasCapacity()) return { kind: 'busy' }
       return submitter.submit(request, submitOptions)
     },

@@ -24,17 +24,19 @@
  * has recovered Redis, because that replaces the generation.
  *
  * A process checks the generation after each connect and every two seconds, and remembers it here.
- * It becomes unsure when its connection breaks, and when a script or a fetch finds another
- * generation.
+ * If it was right, the process is *ready*. The process becomes *unsure* when its connection breaks,
+ * and when a check, a script or a fetch finds another generation. It is also unsure when it starts.
  */
 export interface Readiness {
-  /** The generation that the last check has found; undefined if Redis may lack accepted jobs. */
+  /** False while the process is unsure: Redis may lack accepted jobs. */
+  isReady(): boolean
+  /** The generation that the last check has found; undefined while the process is unsure. */
   generation(): string | undefined
   /** Called when a check has found that Redis has everything. */
-  become(generation: string): void
+  becomeReady(generation: string): void
   /** Called when Redis may have lost something, with the generation that it no longer has. */
-  lose(generation?: string): void
-  /** Calls the listener when Redis turns out to have everything, or may have lost something. */
+  becomeUnsure(generation?: string): void
+  /** Calls the listener when the process becomes ready or unsure. */
   onChange(listener: (isReady: boolean) => void): void
 }
 
@@ -49,9 +51,10 @@ export function createReadiness(): Readiness {
   }
 
   return {
+    isReady: () => known !== undefined,
     generation: () => known,
-    become: set,
-    lose(generation = known) {
+    becomeReady: set,
+    becomeUnsure(generation = known) {
       // A reply that was under way during a recovery says nothing about the new generation.
       if (generation === known) set(undefined)
     },

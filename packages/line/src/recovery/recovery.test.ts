@@ -162,7 +162,7 @@ describe('a recovery', () => {
     }
     const { readiness } = startProcess(servers)
     await pass(0)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
     expect(servers.world.generation).toBeUndefined()
 
     await pass(500)
@@ -178,7 +178,7 @@ describe('a recovery', () => {
     const { readiness } = startProcess(servers)
     await pass(0)
     expect(servers.world.generation).toMatch(/^run-1:/)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
 
     await pass(500)
     expect(readiness.generation()).toMatch(/^run-2:/)
@@ -189,7 +189,7 @@ describe('a recovery', () => {
     servers.world.isAlone = false
     const { readiness } = startProcess(servers)
     await pass(1000)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
 
     servers.world.generation = 'run-1:other'
     servers.world.recorded = 'run-1:other'
@@ -202,7 +202,7 @@ describe('a recovery', () => {
     const { readiness } = startProcess(servers, { isOurs: () => false })
     await pass(3000)
 
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
     expect(servers.world.generation).toBeUndefined()
   })
 
@@ -216,11 +216,11 @@ describe('a recovery', () => {
       },
     })
     await pass(600)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
 
     fails = false
     await pass(300)
-    expect(readiness.generation()).toBeDefined()
+    expect(readiness.isReady()).toBe(true)
   })
 })
 
@@ -235,7 +235,7 @@ describe('a process', () => {
     servers.world.isConnected = false
     servers.disconnect()
     await pass(1000)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
 
     servers.world.isConnected = true
     await pass(300)
@@ -299,7 +299,7 @@ describe('a process', () => {
     servers.disconnect()
     answer?.()
     await pass(0)
-    expect(readiness.generation()).toBeUndefined()
+    expect(readiness.isReady()).toBe(false)
   })
 
   it('takes the generation of others if it may not read the identity of Redis', async () => {

@@ -72,21 +72,21 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
       const isLatest = generation === (await deps.readGeneration())
       // After a disconnection, the address may lead to another server.
       if (disconnections !== disconnectionsBefore) return
-      if (isLatest) return readiness.become(generation)
+      if (isLatest) return readiness.becomeReady(generation)
     }
-    readiness.lose()
+    readiness.becomeUnsure()
     await recover(deps)
   }
 
   const checking = every(CHECK_EVERY_MS, check, { immediately: true, onError })
   const checkingAgain = every(
     CHECK_AGAIN_MS,
-    () => (readiness.generation() === undefined ? checking.runNow() : undefined),
+    () => (readiness.isReady() ? undefined : checking.runNow()),
     { onError },
   )
   redis.onDisconnected(() => {
     disconnections += 1
-    readiness.lose()
+    readiness.becomeUnsure()
   })
   return {
     stop() {
@@ -127,7 +127,7 @@ async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps
     await store.recordGeneration(generation)
     const now = await redis.readGeneration()
     if (now.identity !== identity || now.generation !== generation) return
-    readiness.become(generation)
+    readiness.becomeReady(generation)
     log.info({ added }, 'Redis has everything that was accepted')
   })
 }

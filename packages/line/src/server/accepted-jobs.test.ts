@@ -15,7 +15,7 @@ function given({ isReady = true, missing = 0, relisted = 0 } = {}) {
   const pages: Awaited<ReturnType<AcceptedJobStore['readUndecided']>>[] = []
   const rescued: number[] = []
   const readiness = createReadiness()
-  if (isReady) readiness.become('one')
+  if (isReady) readiness.becomeReady('one')
   const keeper = keepAcceptedJobs({
     store: {
       async removeDecided(after) {

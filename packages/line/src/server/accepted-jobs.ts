@@ -43,7 +43,7 @@ export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
 
   async function addLost(): Promise<void> {
     // A recovery adds the jobs in their order.
-    if (readiness.generation() === undefined) return
+    if (!readiness.isReady()) return
     const after = lookedUpTo
     const read = () => store.readUndecided(after, LOOKED_FOR_PER_ROUND, ON_ITS_WAY_MS)
     const { jobs, next } = await read()

@@ -236,7 +236,7 @@ export function createLine(
       await Promise.all([limited, fetched, present])
       let served = 0
       let job = (await fetched) as Job<JobPayload, JobReply> | undefined
-      if ((await present) !== generation) deps.readiness.lose(generation)
+      if ((await present) !== generation) deps.readiness.becomeUnsure(generation)
       while (job !== undefined) {
         // After a restart from a file or a failover, Redis may have this generation although it has
         // lost jobs. The connection broke then, so this process is unsure. The completion of a job,

@@ -200,8 +200,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
 
   return {
     // A settle must not get ahead of commands that a recovery adds again.
-    addSettles: async (eventIds) =>
-      readiness.generation() === undefined ? 0 : settles.add(eventIds),
+    addSettles: async (eventIds) => (readiness.isReady() ? settles.add(eventIds) : 0),
     counts: () => ({ ...scheduler.counts(), ...locks.counts() }),
     async stop() {
       isStopping = true
