@@ -162,14 +162,14 @@ describe('the generation of Redis', () => {
   it('is that of the last recovery', async () => {
     const layout = { sharedLines: 0, shards: 1, keyPrefix: 'test' }
     await createInstallationStore(kit.database.pool).readOrCreate(layout)
-    expect(await store().readGeneration()).toBeUndefined()
+    expect(await store().readRecordedGeneration()).toBeUndefined()
 
     await store().recordGeneration('run.replication:1')
     await store().recordGeneration('run.replication:2')
 
-    expect(await store().readGeneration()).toBe('run.replication:2')
+    expect(await store().readRecordedGeneration()).toBe('run.replication:2')
     await store().recordGeneration(undefined)
-    expect(await store().readGeneration()).toBeUndefined()
+    expect(await store().readRecordedGeneration()).toBeUndefined()
   })
 })
 

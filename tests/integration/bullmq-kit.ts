@@ -57,7 +57,7 @@ export interface ProcessOptions {
   apply?: (job: JobToDecide) => Promise<unknown>
   redisUrl?: string
   /** Reads the generation of the shard; `GENERATION` by default, which the process knows. */
-  readGeneration?: () => Promise<string | null>
+  readShardGeneration?: () => Promise<string | null>
 }
 
 /** The generation that every process knows at its start. */
@@ -127,7 +127,7 @@ export async function createBullKit(): Promise<BullKit> {
       },
       sendReply: () => undefined,
       readiness,
-      readGeneration: options.readGeneration ?? (async () => GENERATION),
+      readShardGeneration: options.readShardGeneration ?? (async () => GENERATION),
       isStopping: () => stopping,
       clock: systemClock,
     }

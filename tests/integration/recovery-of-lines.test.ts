@@ -79,7 +79,7 @@ describe('a recovery of a line', () => {
     })
     onTestFinished(() => monitor.close())
 
-    await recovery.readGeneration()
+    await recovery.readPresentGeneration()
 
     const ofKit = () => {
       const own = seen.find(({ name }) => name === 'get')?.source
@@ -97,7 +97,7 @@ describe('a recovery of a line', () => {
     expect(await kit.redis.get(ready)).toBeNull()
 
     expect(await recovery.end('of another process', 'generation-2')).toBe(true)
-    expect((await recovery.readGeneration()).generation).toBe('generation-2')
+    expect((await recovery.readPresentGeneration()).generation).toBe('generation-2')
     expect(await recovery.end('of another process', 'generation-3')).toBe(false)
   })
 })
@@ -106,7 +106,7 @@ describe('a worker that finds another generation', () => {
   it('returns the job that it has fetched to the head of the line, and becomes unsure', async () => {
     const lineName = newLine()
     const jobIds = await kit.add(lineName, 3)
-    const worker = await kit.process({ readGeneration: async () => null })
+    const worker = await kit.process({ readShardGeneration: async () => null })
 
     expect(await worker.line(lineName).serve(always)).toBeUndefined()
 
@@ -135,7 +135,7 @@ describe('a worker that finds another generation', () => {
     const jobIds = await kit.add(lineName, 2)
     const worker: Process = await kit.process({
       // The connection breaks between the fetch and the reply.
-      async readGeneration() {
+      async readShardGeneration() {
         worker.readiness.becomeUnsure()
         return GENERATION
       },

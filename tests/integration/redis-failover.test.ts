@@ -139,7 +139,7 @@ describe('a planned failover of Redis', () => {
 
 describe('the identity of a Redis', () => {
   const identityOf = async (redis: Redis) =>
-    (await createRecoveryRedis(redis, stack.layout).readGeneration()).identity
+    (await createRecoveryRedis(redis, stack.layout).readPresentGeneration()).identity
 
   it('changes when it is promoted, even if it was the master before', async () => {
     await first.call('REPLICAOF', 'NO', 'ONE')

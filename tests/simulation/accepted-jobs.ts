@@ -91,7 +91,7 @@ export function createSimulatedAcceptedJobs({
         for (const [jobId] of removed) accepted.delete(jobId)
         return { removed: removed.length, next }
       }),
-    readGeneration: () => statement(() => recorded.generation),
+    readRecordedGeneration: () => statement(() => recorded.generation),
     recordGeneration: (generation) =>
       statement(() => {
         recorded.generation = generation

@@ -130,7 +130,7 @@ function recorderOf(
   const { acceptAfterRecord, recordBeforeAccept } = world.without
   const record = createRecorder({
     store: world.acceptedJobsOf(process),
-    async readGeneration() {
+    async confirmGeneration() {
       const found = await connection.call(world.data.generation)
       const known = readiness.generation()
       return found === known ? known : undefined

@@ -18,7 +18,7 @@ export function joinRecovery(
     redis,
     readiness,
     isOurs: () => true,
-    readGeneration: world.generationReaderOf(process),
+    readRecordedGeneration: world.generationReaderOf(process),
     alone: world.aloneOf(process),
     onRescued: () => undefined,
     log: silent,
@@ -36,7 +36,7 @@ export function createSimulatedRecovery(
     isConnected: connection.isReady,
     onDisconnected: connection.onDisconnected,
 
-    async readGeneration() {
+    async readPresentGeneration() {
       const [generation, identity] = await Promise.all([
         connection.call(data.generation),
         connection.call(data.runId),

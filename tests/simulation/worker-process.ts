@@ -151,7 +151,7 @@ function lineDeps(
       answered.catch(() => undefined)
     },
     readiness,
-    readGeneration: () =>
+    readShardGeneration: () =>
       world.without.fetchedGeneration
         ? Promise.resolve(readiness.generation() ?? null)
         : connection.call(() => data.generation() ?? null),

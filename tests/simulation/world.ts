@@ -106,7 +106,7 @@ export interface World {
   /** The record of accepted jobs, for a process. */
   acceptedJobsOf(process: SimProcess): AcceptedJobStore
   /** Reads the generation that the last recovery gave to Redis. */
-  generationReaderOf(process: SimProcess): RecoveryDeps['readGeneration']
+  generationReaderOf(process: SimProcess): RecoveryDeps['readRecordedGeneration']
   /** Runs the recovery of a process while no other one runs. */
   aloneOf(process: SimProcess): RecoveryDeps['alone']
   /** Reads the events that are due, on a connection of its own. */

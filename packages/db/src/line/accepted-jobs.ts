@@ -55,7 +55,7 @@ export interface AcceptedJobStore {
    * Returns the generation that the last recovery gave to Redis; undefined before the first one,
    * and during a recovery.
    */
-  readGeneration(): Promise<string | undefined>
+  readRecordedGeneration(): Promise<string | undefined>
   /** Records the generation that a recovery has given to Redis; undefined when it begins. */
   recordGeneration(generation: string | undefined): Promise<void>
 }
@@ -197,7 +197,7 @@ export function createAcceptedJobStore(pool: Pool | PoolClient): AcceptedJobStor
       return { removed, next: nextAfter(read, limit, last) }
     },
 
-    async readGeneration() {
+    async readRecordedGeneration() {
       const { rows } = await pool.query<{ generation: string | null }>(
         'SELECT redis_generation AS generation FROM installation',
       )

@@ -107,7 +107,7 @@ export function createLineClient(options: LineClientOptions): LineService {
   })
 
   const readyKeys = shardPrefixes(layout).map(readyKey)
-  async function readGeneration(): Promise<string | undefined> {
+  async function confirmGeneration(): Promise<string | undefined> {
     const found = await Promise.all(readyKeys.map((key) => redis.get(key)))
     // After a failover, the new Redis may have the key of the old one. The connection broke then.
     const known = options.readiness.generation()
@@ -126,7 +126,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     }),
     jobStore,
     findStored,
-    recordAccepted: createRecorder({ store: acceptedJobs, readGeneration, log }),
+    recordAccepted: createRecorder({ store: acceptedJobs, confirmGeneration, log }),
     readiness: options.readiness,
     holdMs: options.holdMs,
     log,

@@ -27,7 +27,7 @@ export const RECORD_ACCEPTED_MS = 600
  * `recorder`: asking Redis after the commit whether it may have lost something since the add. It is
  * a part of `RECORD_ACCEPTED_MS`.
  */
-export const READ_GENERATION_MS = 50
+export const CONFIRM_GENERATION_MS = 50
 /** `submit`: finding out whether Redis has a recorded job that it may have lost, or adding it. */
 export const CONFIRM_JOB_MS = 100
 

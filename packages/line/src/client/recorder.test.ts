@@ -1,7 +1,7 @@
 import { createLog } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JobToStore } from '../queues.js'
-import { ERROR_WITHIN_MS, RATE_LIMIT_MS, READ_GENERATION_MS } from './error-budget.js'
+import { CONFIRM_GENERATION_MS, ERROR_WITHIN_MS, RATE_LIMIT_MS } from './error-budget.js'
 import { createRecorder, type RecordResult } from './recorder.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -14,7 +14,7 @@ function jobOf(jobId: string, commandCount = 1): JobToStore {
 }
 
 /** A recorder with a PostgreSQL whose replies the test decides. */
-function given(readGeneration: () => Promise<string | undefined> = async () => 'run:1') {
+function given(confirmGeneration: () => Promise<string | undefined> = async () => 'run:1') {
   const statements: { jobIds: string[]; succeed: () => void; fail: () => void }[] = []
   const record = createRecorder({
     store: {
@@ -27,7 +27,7 @@ function given(readGeneration: () => Promise<string | undefined> = async () => '
           }),
         ),
     },
-    readGeneration,
+    confirmGeneration,
     log: createLog('test', 'silent'),
   })
   return { record, statements }
@@ -94,16 +94,16 @@ describe('a recorder', () => {
   })
 
   it('reads the generation of Redis once for a statement, after its commit', async () => {
-    const readGeneration = vi.fn(async () => 'run:2')
-    const { record, statements } = given(readGeneration)
+    const confirmGeneration = vi.fn(async () => 'run:2')
+    const { record, statements } = given(confirmGeneration)
     const both = Promise.all([record(jobOf('a')), record(jobOf('b'))])
     await pass(0)
-    expect(readGeneration).not.toHaveBeenCalled()
+    expect(confirmGeneration).not.toHaveBeenCalled()
 
     statements[0]?.succeed()
     const result = { isRecorded: true, generation: 'run:2' }
     expect(await both).toEqual([result, result])
-    expect(readGeneration).toHaveBeenCalledTimes(1)
+    expect(confirmGeneration).toHaveBeenCalledTimes(1)
   })
 
   it('waits only a moment for a Redis that does not answer', async () => {
@@ -111,7 +111,7 @@ describe('a recorder', () => {
     const one = record(jobOf('a'))
     await pass(0)
     statements[0]?.succeed()
-    await pass(READ_GENERATION_MS + 1)
+    await pass(CONFIRM_GENERATION_MS + 1)
 
     expect(await one).toEqual({ isRecorded: true, generation: undefined })
   })

@@ -1,7 +1,7 @@
 import type { AcceptedJobStore } from '@ticket-line/db'
 import { createBatcher, type Log, withDeadline } from '@ticket-line/shared'
 import type { JobToStore } from '../queues.js'
-import { READ_GENERATION_MS, RECORD_ACCEPTED_MS } from './error-budget.js'
+import { CONFIRM_GENERATION_MS, RECORD_ACCEPTED_MS } from './error-budget.js'
 
 /**
  * Records in PostgreSQL that a job is accepted, together with all other jobs of the moment. It
@@ -18,8 +18,8 @@ export interface RecordResult {
 
 export interface RecorderDeps {
   store: Pick<AcceptedJobStore, 'record'>
-  /** Reads the generation of Redis; undefined if it is not the one that this process knows. */
-  readGeneration: () => Promise<string | undefined>
+  /** Returns the generation that this process knows, or undefined if Redis has another one. */
+  confirmGeneration: () => Promise<string | undefined>
   log: Log
 }
 
@@ -31,12 +31,12 @@ const COMMANDS_PER_STATEMENT = 4096
  * Runs one statement at a time. While it runs, further jobs gather for the next one. So the jobs of
  * a line are recorded in the order in which this process asked for it.
  */
-export function createRecorder({ store, readGeneration, log }: RecorderDeps): RecordAccepted {
+export function createRecorder({ store, confirmGeneration, log }: RecorderDeps): RecordAccepted {
   const record = createBatcher<JobToStore, RecordResult>({
     async run(jobs) {
       await store.record(jobs)
-      const reading = readGeneration().catch(() => undefined)
-      const generation = await withDeadline(reading, READ_GENERATION_MS, () => undefined)
+      const confirming = confirmGeneration().catch(() => undefined)
+      const generation = await withDeadline(confirming, CONFIRM_GENERATION_MS, () => undefined)
       return jobs.map(() => ({ isRecorded: true, generation }))
     },
     schedule: (start) => void setImmediate(start),

@@ -90,7 +90,7 @@ export async function findUnknownAcceptedLines(pool: Pool, layout: LineLayout): 
  * 503, and no worker decides anything.
  */
 export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<boolean> {
-  const { identity, generation } = await createRecoveryRedis(redis, layout).readGeneration()
+  const { identity, generation } = await createRecoveryRedis(redis, layout).readPresentGeneration()
   // The users of the services may not be allowed to read the identity.
   return isOf(HIDDEN, generation) || isOf(identity, generation)
 }

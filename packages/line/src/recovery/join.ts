@@ -34,7 +34,7 @@ export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
     redis: createRecoveryRedis(redis, layout),
     readiness,
     isOurs: installation.isSure,
-    readGeneration: createAcceptedJobStore(pool).readGeneration,
+    readRecordedGeneration: createAcceptedJobStore(pool).readRecordedGeneration,
     alone: (run) => whileAlone(pool, run),
     onRescued,
     log,

@@ -11,7 +11,7 @@ export interface RecoveryRedis {
   isConnected(): boolean
   onDisconnected(listener: () => void): void
   /** Reads which server this is, and the generation of its data. */
-  readGeneration(): Promise<PresentGeneration>
+  readPresentGeneration(): Promise<PresentGeneration>
   /** Writes the token of a recovery into each shard. */
   begin(token: string): Promise<void>
   /** Looks for jobs, and lists those again that no list contains, at the end of their lines. */
@@ -62,7 +62,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     isConnected: () => redis.status === 'ready',
     onDisconnected: (listener) => void redis.on('close', listener),
 
-    async readGeneration() {
+    async readPresentGeneration() {
       // The identity is read last. If the connection breaks in between, the commands are sent
       // again, to a server that may have lost its last writes. The identity must not be older than
       // that.

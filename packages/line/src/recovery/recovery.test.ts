@@ -35,7 +35,7 @@ function createServers() {
   const redis: RecoveryRedis = {
     isConnected: () => world.isConnected,
     onDisconnected: (listener) => void disconnected.push(listener),
-    readGeneration: async () => ({ identity: world.identity, generation: world.generation }),
+    readPresentGeneration: async () => ({ identity: world.identity, generation: world.generation }),
     async begin(token) {
       world.token = token
     },
@@ -62,7 +62,7 @@ function createServers() {
     },
   }
   const store: RecoveryStore = {
-    readGeneration: async () => world.recorded,
+    readRecordedGeneration: async () => world.recorded,
     async recordGeneration(generation) {
       world.recorded = generation
     },
@@ -94,7 +94,7 @@ function startProcess(
     redis,
     readiness,
     isOurs: () => true,
-    readGeneration: async () => world.recorded,
+    readRecordedGeneration: async () => world.recorded,
     async alone(run) {
       if (world.isAlone) await run(store)
     },
@@ -289,7 +289,7 @@ describe('a process', () => {
     await pass(0)
     let answer: (() => void) | undefined
     const { readiness } = startProcess(servers, {
-      readGeneration: () =>
+      readRecordedGeneration: () =>
         new Promise((resolve) => {
           answer = () => resolve(world.recorded)
         }),
@@ -307,8 +307,11 @@ describe('a process', () => {
     const { world } = servers
     const first = startProcess(servers)
     await pass(0)
-    const readGeneration = async () => ({ identity: undefined, generation: world.generation })
-    const hidden = startProcess({ ...servers, redis: { ...servers.redis, readGeneration } })
+    const readPresentGeneration = async () => ({
+      identity: undefined,
+      generation: world.generation,
+    })
+    const hidden = startProcess({ ...servers, redis: { ...servers.redis, readPresentGeneration } })
     await pass(0)
     expect(hidden.readiness.generation()).toBe(first.readiness.generation())
 

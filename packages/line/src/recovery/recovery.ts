@@ -10,7 +10,7 @@ export interface RecoveryDeps {
   /** True if this installation owns the keys in Redis. */
   isOurs: () => boolean
   /** Reads from PostgreSQL which generation the last recovery gave to Redis. */
-  readGeneration: AcceptedJobStore['readGeneration']
+  readRecordedGeneration: AcceptedJobStore['readRecordedGeneration']
   /**
    * Runs a function while no other process of the installation does. Does nothing if another one
    * runs it now.
@@ -26,7 +26,7 @@ export interface RecoveryDeps {
 /** What a recovery reads and writes in PostgreSQL. */
 export type RecoveryStore = Pick<
   AcceptedJobStore,
-  'readUndecided' | 'readGeneration' | 'recordGeneration'
+  'readUndecided' | 'readRecordedGeneration' | 'recordGeneration'
 >
 
 /** How often the generation is checked, ms. */
@@ -66,10 +66,10 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
   async function check(): Promise<void> {
     if (!redis.isConnected() || !deps.isOurs()) return
     const disconnectionsBefore = disconnections
-    const { identity, generation } = await redis.readGeneration()
+    const { identity, generation } = await redis.readPresentGeneration()
     if (isOf(identity, generation)) {
       if (generation === readiness.generation()) return
-      const isLatest = generation === (await deps.readGeneration())
+      const isLatest = generation === (await deps.readRecordedGeneration())
       // After a disconnection, the address may lead to another server.
       if (disconnections !== disconnectionsBefore) return
       if (isLatest) return readiness.becomeReady(generation)
@@ -111,8 +111,8 @@ export function isOf(
 async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps): Promise<void> {
   await alone(async (store) => {
     // Another process may have recovered while this one waited for its connection.
-    const { identity, generation: present } = await redis.readGeneration()
-    if (isOf(identity, present) && present === (await store.readGeneration())) return
+    const { identity, generation: present } = await redis.readPresentGeneration()
+    if (isOf(identity, present) && present === (await store.readRecordedGeneration())) return
     const token = randomUUID()
     // If this process dies, a former master must not count as complete either.
     await store.recordGeneration(undefined)
@@ -125,7 +125,7 @@ async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps
     const generation = `${identity ?? HIDDEN}:${token}`
     if (!(await redis.end(token, generation))) return
     await store.recordGeneration(generation)
-    const now = await redis.readGeneration()
+    const now = await redis.readPresentGeneration()
     if (now.identity !== identity || now.generation !== generation) return
     readiness.becomeReady(generation)
     log.info({ added }, 'Redis has everything that was accepted')
@@ -153,7 +153,7 @@ async function addAllLost(redis: RecoveryRedis, store: RecoveryStore): Promise<n
   for (const lines of chunksOf([...recorded], LINES_AT_ONCE)) {
     await redis.putFirst(new Map(lines))
     // PostgreSQL would close a connection that is silent for long (`whileAlone`).
-    await store.readGeneration()
+    await store.readRecordedGeneration()
   }
   return added
 }

@@ -67,7 +67,7 @@ export interface LineDeps {
   onSetAside?: (jobId: string, error: Error) => void
   readiness: Readiness
   /** Reads the generation of the shard with a prefix; null if it has none. */
-  readGeneration: (prefix: string) => Promise<string | null>
+  readShardGeneration: (prefix: string) => Promise<string | null>
   /** True if no further job may be fetched here. */
   isStopping: () => boolean
   clock: Clock
@@ -231,7 +231,7 @@ export function createLine(
       writeTogether(redis)
       const limited = limitActiveJobs()
       const fetched = worker.getNextJob(token, { block: false })
-      const present = deps.readGeneration(prefix)
+      const present = deps.readShardGeneration(prefix)
       // All commands are already sent, in this order.
       await Promise.all([limited, fetched, present])
       let served = 0

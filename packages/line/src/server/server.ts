@@ -141,7 +141,7 @@ export function startLineServer(deps: ServerDeps): LineServer {
     sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     readiness,
-    readGeneration: (prefix) => redis.get(readyKey(prefix)),
+    readShardGeneration: (prefix) => redis.get(readyKey(prefix)),
     isStopping: () => isStopping,
     clock,
   }
