@@ -10,28 +10,25 @@ import {
 import { countEvents } from '../depth.js'
 import { lineNameOf } from '../keys.js'
 import type { Readiness } from '../recovery/readiness.js'
+import { createAcceptance } from './acceptance.js'
 import type { Admission } from './admission.js'
 import { type CommandBatcherDeps, createCommandBatcher } from './batcher.js'
-import { CONFIRM_JOB_MS, FIND_JOB_UNTIL_MS } from './error-budget.js'
+import { FIND_JOB_UNTIL_MS } from './error-budget.js'
 import type { FindStored } from './find-command.js'
 import {
   ADMITTING,
-  acceptPending,
   answer,
   assignCommandIds,
-  failAccepting,
   failPending,
   HELD,
   hasAccepting,
   isAnswered,
   type PendingCommand,
   type PendingJob,
-  type RecordState,
   resolvePending,
   resultOf,
   transition,
   transitionJob,
-  transitionRecord,
 } from './pending.js'
 import type { RecordAccepted } from './recorder.js'
 import { createRescue } from './rescue.js'
@@ -97,6 +94,12 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     soon: deps.soon,
   })
   const rescue = createRescue({ jobs, jobStore, findOutcome, onStored, log, clock })
+  const acceptance = createAcceptance({
+    recordAccepted: deps.recordAccepted,
+    restore: rescue.restore,
+    onAnswered: forgetIfAnswered,
+    clock,
+  })
 
   function submit(
     request: CommandRequest,
@@ -151,7 +154,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     }
     const job = makeJob(lineName, admitted)
     // The record and the add travel at the same time.
-    if (hasAccepting(job)) void record(job)
+    if (hasAccepting(job)) void acceptance.record(job)
     const findUntilMs = firstSinceMs(job) + FIND_JOB_UNTIL_MS
     finishStoring(job, await jobStore.store(job, findUntilMs, () => job.record !== 'unrecorded'))
   }
@@ -209,56 +212,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     // The reply to the count of this job came before the reply to its add.
     const waitMs = admission.waitMs(job.lineName)
     if (waitMs !== undefined) job.expectedAtMs ??= nowMs + waitMs
-    settleAcceptance(job)
-    forgetIfAnswered(job)
-  }
-
-  /**
-   * Called when a job was stored or recorded, and when another of its clients waits only for
-   * acceptance. Answers these clients if the job cannot be lost any more, and starts to record the
-   * job if that has not begun.
-   */
-  function settleAcceptance(job: PendingJob): void {
-    if (job.state === 'storing' || !hasAccepting(job)) return
-    switch (job.record) {
-      case 'unrecorded':
-        void record(job)
-        break
-      case 'unconfirmed':
-        void confirm(job)
-        break
-      case 'recording':
-      case 'confirming':
-        break
-      case 'recorded':
-        acceptPending(job, clock.steadyMs())
-        break
-      case 'unrecordable':
-        failAccepting(job)
-        transitionRecord(job, 'unrecorded')
-        break
-    }
-  }
-
-  /** Records a job as accepted. If Redis may have lost it before, it is then looked for. */
-  async function record(job: PendingJob): Promise<void> {
-    transitionRecord(job, 'recording')
-    const { isRecorded, generation } = await deps.recordAccepted(job)
-    const isKept = generation !== undefined && generation === job.generation
-    endRecording(job, !isRecorded ? 'unrecordable' : isKept ? 'recorded' : 'unconfirmed')
-  }
-
-  /** Makes sure that Redis has a job whose record is committed. */
-  async function confirm(job: PendingJob): Promise<void> {
-    transitionRecord(job, 'confirming')
-    const restored = rescue.restore(job).catch(() => false)
-    const isInRedis = await withDeadline(restored, CONFIRM_JOB_MS, () => false)
-    endRecording(job, isInRedis ? 'recorded' : 'unrecordable')
-  }
-
-  function endRecording(job: PendingJob, state: RecordState): void {
-    transitionRecord(job, state)
-    settleAcceptance(job)
+    acceptance.advance(job)
     forgetIfAnswered(job)
   }
 
@@ -298,7 +252,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     const { job } = command.state
     const found = findOutcome(job, command).catch(() => undefined)
     await withDeadline(found, LAST_CHECK_MS, () => undefined)
-    settleAcceptance(job)
+    acceptance.advance(job)
     forgetIfAnswered(job)
   }
 
@@ -316,7 +270,7 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
     draining = true
     for (const job of [...jobs.values()]) {
       for (const command of job.commands) command.waitsFor = 'acceptance'
-      settleAcceptance(job)
+      acceptance.advance(job)
       forgetIfAnswered(job)
     }
     for (const command of batcher.held()) command.waitsFor = 'acceptance'
