@@ -8,20 +8,8 @@
  *
  * Each shard has a key that contains its *generation*: the identity of Redis and a random part. A
  * recovery writes it at its end, and records it in PostgreSQL. The identity is the run id and the
- * replication id of the server.
- *
- * | what happens to Redis | how it is noticed |
- * |---|---|
- * | it is flushed | the key is gone |
- * | it is restarted | the run id is another one |
- * | a replica is promoted | both ids are others |
- * | a former master is promoted again | the replication id is another one |
- * | its address leads back to a former master | PostgreSQL has another generation |
- * | a replica reconnects to it | nothing is lost, and both ids stay the same |
- *
- * A process that may not call INFO takes any identity. So by itself it notices only a flush, and
- * the old generation of a former master. It notices other losses when a process that may call INFO
- * has recovered Redis, because that replaces the generation.
+ * replication id of the server. "The signs of a loss" in `docs/architecture.md` says how each loss
+ * is noticed, and which ones are noticed by a process that may not call INFO.
  *
  * A process checks the generation after each connect and every two seconds, and remembers it here.
  * If it was right, the process is *ready*. The process becomes *unsure* when its connection breaks,
