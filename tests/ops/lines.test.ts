@@ -397,6 +397,23 @@ describe('the operators’ tool on accepted commands that Redis has lost', SLOW,
     expect(broken[0].examples[0].detail).toBe(`${jobId} is neither decided nor in its line`)
   })
 
+  it('shows a lost job that cannot be added again, because its record is malformed', async () => {
+    const change = (payload: string) =>
+      queryOnce(system.databaseUrl, `UPDATE accepted_jobs SET payload = ${payload}`)
+    await change(`payload - 'commands' || jsonb_build_object('kept', payload -> 'commands')`)
+
+    const { data } = await ops('reconcile', '--apply', '--settle', '0.2')
+    const verified = await ops('verify')
+    await change(`payload - 'kept' || jsonb_build_object('commands', payload -> 'kept')`)
+
+    expect(data.findings).toContainEqual(
+      expect.objectContaining({ kind: 'unreadable_record', jobId, mendable: false, mended: false }),
+    )
+    const broken = verified.data.checks.filter((check: { broken: number }) => check.broken > 0)
+    expect(broken).toMatchObject([{ name: 'accepted_kept', broken: 1 }])
+    expect(broken[0].examples[0].detail).toMatch(/, and its record is malformed$/)
+  })
+
   it('shows their clients that they are queued', async () => {
     const token = await system.token('ada')
     const { status, body } = await system.api.get(statusUrl, { token })

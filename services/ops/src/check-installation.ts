@@ -56,7 +56,10 @@ export async function checkInstallation(
     'each accepted command is decided, or its job is in its line',
     async () => {
       const lost = await findLostAccepted(redis, context.pool(), record)
-      return lost.map(({ jobId }) => `${jobId} is neither decided nor in its line`)
+      return lost.map(({ jobId, isMalformed }) => {
+        const detail = `${jobId} is neither decided nor in its line`
+        return isMalformed ? `${detail}, and its record is malformed` : detail
+      })
     },
   )
   await check('lines_known', 'no command is in a line outside of the layout', async () => {

@@ -1,5 +1,5 @@
 import { createAcceptedJobStore, type Pool, type UndecidedPage } from '@ticket-line/db'
-import type { LineLayout } from '@ticket-line/shared'
+import { type LineLayout, readJobPayload } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { isLineName, jobKey, lineBase, readyKey, shardPrefixes } from '../keys.js'
 import { isOf, JOBS_PER_PAGE, ON_ITS_WAY_MS } from '../recovery/recovery.js'
@@ -15,6 +15,8 @@ export interface LostJob extends UndecidedJob {
    * PostgreSQL was restored from a time before the decision.
    */
   isCompleted: boolean
+  /** True if its record is not what this product writes, so that nobody can add the job again. */
+  isMalformed: boolean
 }
 
 /** Reads all jobs that clients were told are accepted and that are not decided, page by page. */
@@ -30,7 +32,7 @@ export async function* undecidedJobs(pool: Pool): AsyncGenerator<UndecidedJob[]>
 
 /**
  * Finds accepted jobs that are neither decided nor in their lines. Workers soon add those that
- * Redis does not have.
+ * Redis does not have, unless their records are malformed.
  *
  * @param only looks for the job with this number alone
  */
@@ -75,7 +77,8 @@ async function findMissing(
   return jobs.flatMap((job, index) => {
     const [data, finishedOn, failedReason] = states[index] ?? []
     const isCompleted = Boolean(finishedOn) && !failedReason
-    return data && !isCompleted ? [] : [{ ...job, isCompleted }]
+    const isMalformed = readJobPayload(job.payload) === 'malformed'
+    return data && !isCompleted ? [] : [{ ...job, isCompleted, isMalformed }]
   })
 }
 

@@ -46,6 +46,8 @@ export const FINDINGS = {
   newer_job: { repairable: false },
   /** The data of a job is not what this product writes. */
   unreadable_job: { repairable: false },
+  /** The same as `accepted_lost`, but the record is not what this product writes. */
+  unreadable_record: { repairable: false },
   /** A worker set a job aside, because it must not be run or cannot be decided. */
   set_aside: { repairable: false },
   /** Jobs are queued, and no worker process is connected. */
@@ -106,8 +108,10 @@ export async function findProblems(deps: InspectDeps): Promise<Finding[]> {
     const { lineName, jobId, acceptedNo } = job
     const commands = plural(commandCountOf(jobId), 'command')
     const lost = job.isCompleted ? 'has the job as completed' : 'has lost the job'
-    const detail = `clients were told that its ${commands} will be decided, and Redis ${lost}`
-    findings.push({ kind: 'accepted_lost', lineName, jobId, acceptedNo, detail })
+    const told = `clients were told that its ${commands} will be decided, and Redis ${lost}`
+    const kind = job.isMalformed ? 'unreadable_record' : 'accepted_lost'
+    const detail = job.isMalformed ? `${told}, but its record is malformed` : told
+    findings.push({ kind, lineName, jobId, acceptedNo, detail })
   }
   if (isWorkQueued && processes?.workers === 0) {
     const detail = 'jobs are queued, and no worker process is connected'

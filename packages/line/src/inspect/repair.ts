@@ -35,6 +35,7 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
     case 'paused':
     case 'newer_job':
     case 'unreadable_job':
+    case 'unreadable_record':
     case 'set_aside':
     case 'no_worker':
       return undefined
@@ -45,7 +46,7 @@ export async function repair(deps: InspectDeps, finding: Finding): Promise<strin
 async function addLost(deps: InspectDeps, acceptedNo: number): Promise<string | undefined> {
   const { redis, pool, layout, queues } = deps
   const [lost] = await findLostAccepted(redis, pool, layout, acceptedNo)
-  if (lost === undefined) return undefined
+  if (lost === undefined || lost.isMalformed) return undefined
   if (lost.isCompleted) await queues.queueOf(lost.lineName).remove(lost.jobId)
   const recovery = createRecoveryRedis(redis, layout)
   const { missing } = await recovery.find([lost])

@@ -1,5 +1,5 @@
 import type { UndecidedPage } from '@ticket-line/db'
-import { createLog } from '@ticket-line/shared'
+import { createLog, JOB_VERSION } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { JobToStore } from '../queues.js'
 import { createReadiness } from './readiness.js'
@@ -12,7 +12,9 @@ afterEach(() => void vi.useRealTimers())
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms)
 
 function jobOf(lineName: string, jobId: string, acceptedNo: number): UndecidedPage['jobs'][number] {
-  return { lineName, jobId, acceptedNo, payload: { v: 3, acceptedAtMs: 1, commands: [] } }
+  const command = { type: 'book', eventId: 1, userId: 'ann', caller: 'ann' } as const
+  const payload = { v: 3, acceptedAtMs: 1, commands: [command] }
+  return { lineName, jobId, acceptedNo, payload }
 }
 
 /** A Redis and the records of PostgreSQL, as far as a recovery uses them. */
@@ -51,8 +53,9 @@ function createServers() {
     wake: async () => undefined,
     async putFirst(jobIds) {
       for (const [lineName, ids] of jobIds) {
-        const others = (world.lines.get(lineName) ?? []).filter((id) => !ids.includes(id))
-        world.lines.set(lineName, [...ids, ...others])
+        const queued = world.lines.get(lineName) ?? []
+        const first = ids.filter((id) => queued.includes(id))
+        world.lines.set(lineName, [...first, ...queued.filter((id) => !ids.includes(id))])
       }
     },
     async end(token, generation) {
@@ -140,6 +143,39 @@ describe('a recovery', () => {
     expect(servers.world.lines.get('a')).toEqual(['a1', 'a2', 'a3'])
     expect(servers.world.lines.get('b')).toEqual(['b1'])
     expect(rescued).toEqual([4])
+  })
+
+  it('skips a job with a malformed record, and logs it once', async () => {
+    const servers = createServers()
+    const malformed = jobOf('a', 'a1', 1)
+    Reflect.deleteProperty(malformed.payload, 'commands')
+    const nothing = { ...jobOf('a', 'a2', 2), payload: null as never }
+    servers.world.pages = [[malformed, nothing, jobOf('a', 'a3', 3)]]
+    const log = createLog('test', 'silent')
+    const logged = vi.spyOn(log, 'error')
+    const { readiness, rescued } = startProcess(servers, { log })
+    await pass(0)
+    servers.flush()
+    await pass(2000)
+
+    expect(readiness.isReady()).toBe(true)
+    expect(servers.world.lines.get('a')).toEqual(['a3'])
+    expect(rescued).toEqual([1, 1])
+    expect(logged.mock.calls.map(([context]) => context)).toEqual([
+      { lineName: 'a', jobId: 'a1' },
+      { lineName: 'a', jobId: 'a2' },
+    ])
+  })
+
+  it('adds a job of a newer release', async () => {
+    const servers = createServers()
+    const newer = jobOf('a', 'a1', 1)
+    newer.payload.v = JOB_VERSION + 1
+    servers.world.pages = [[newer]]
+    startProcess(servers)
+    await pass(0)
+
+    expect(servers.world.lines.get('a')).toEqual(['a1'])
   })
 
   it('puts recorded jobs before those that arrived since Redis lost them', async () => {

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { AcceptedJobStore } from '@ticket-line/db'
 import { chunksOf, every, type Log } from '@ticket-line/shared'
+import type { JobToStore } from '../queues.js'
 import type { Readiness } from './readiness.js'
+import { createRecordCheck } from './record-check.js'
 import { HIDDEN, type RecoveryRedis } from './recovery-redis.js'
 
 export interface RecoveryDeps {
@@ -58,6 +60,7 @@ const LINES_AT_ONCE = 50
  */
 export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
   const { redis, readiness } = deps
+  const isReadable = createRecordCheck(deps.log)
   const onError = (err: unknown): void =>
     deps.log.debug({ err }, 'could not check whether Redis has lost jobs')
 
@@ -75,7 +78,7 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
       if (isLatest) return readiness.becomeReady(generation)
     }
     readiness.becomeUnsure()
-    await recover(deps)
+    await recover(deps, isReadable)
   }
 
   const checking = every(CHECK_EVERY_MS, check, { immediately: true, onError })
@@ -108,7 +111,10 @@ export function isOf(
   return identity === undefined || generation.startsWith(`${identity}:`)
 }
 
-async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps): Promise<void> {
+async function recover(
+  { redis, readiness, alone, onRescued, log }: RecoveryDeps,
+  isReadable: (job: JobToStore) => boolean,
+): Promise<void> {
   await alone(async (store) => {
     // Another process may have recovered while this one waited for its connection.
     const { identity, generation: present } = await redis.readPresentGeneration()
@@ -117,7 +123,7 @@ async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps
     // If this process dies, a former master must not count as complete either.
     await store.recordGeneration(undefined)
     await redis.begin(token)
-    const added = await addAllLost(redis, store).catch((err: unknown) => {
+    const added = await addAllLost(redis, store, isReadable).catch((err: unknown) => {
       log.warn({ err }, 'could not add what Redis has lost; no command is served until that works')
       throw err
     })
@@ -132,8 +138,12 @@ async function recover({ redis, readiness, alone, onRescued, log }: RecoveryDeps
   })
 }
 
-/** @returns how many jobs Redis did not have */
-async function addAllLost(redis: RecoveryRedis, store: RecoveryStore): Promise<number> {
+/** @returns how many jobs were added */
+async function addAllLost(
+  redis: RecoveryRedis,
+  store: RecoveryStore,
+  isReadable: (job: JobToStore) => boolean,
+): Promise<number> {
   /** The recorded jobs of each line, in order of acceptance. */
   const recorded = new Map<string, string[]>()
   let added = 0
@@ -141,8 +151,9 @@ async function addAllLost(redis: RecoveryRedis, store: RecoveryStore): Promise<n
   while (after !== undefined) {
     const page = await store.readUndecided(after, JOBS_PER_PAGE)
     const { missing } = await redis.find(page.jobs)
-    await redis.add(missing)
-    added += missing.length
+    const lost = missing.filter(isReadable)
+    await redis.add(lost)
+    added += lost.length
     for (const { lineName, jobId } of page.jobs) {
       const ofLine = recorded.get(lineName)
       if (ofLine === undefined) recorded.set(lineName, [jobId])

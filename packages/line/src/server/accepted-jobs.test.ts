@@ -1,5 +1,5 @@
 import type { AcceptedJobStore } from '@ticket-line/db'
-import { createLog } from '@ticket-line/shared'
+import { createLog, type JobPayload } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createReadiness } from '../recovery/readiness.js'
 import { keepAcceptedJobs } from './accepted-jobs.js'
@@ -51,7 +51,11 @@ const undecided = (lineName: string, acceptedNo: number) => ({
   lineName,
   jobId: `${lineName}.${acceptedNo}.1`,
   acceptedNo,
-  payload: { v: 3, acceptedAtMs: 1, commands: [] },
+  payload: {
+    v: 3,
+    acceptedAtMs: 1,
+    commands: [{ type: 'book' as const, eventId: 1, userId: 'ann', caller: 'ann' }],
+  },
 })
 const restores = (calls: string[]): string[] => calls.filter((call) => /^(add|wake)/.test(call))
 
@@ -121,6 +125,17 @@ describe('the records of accepted jobs', () => {
 
     expect(restores(calls)).toEqual([])
     expect(rescued).toEqual([])
+  })
+
+  it('are skipped if they are malformed, so that the other lost jobs are added', async () => {
+    const { calls, pages, rescued } = given({ missing: 2 })
+    const malformed = { ...undecided('a', 1), payload: { v: 3 } as JobPayload }
+    const jobs = [malformed, undecided('a', 2)]
+    pages.push({ jobs, next: undefined }, { jobs, next: undefined })
+    await pass(1000)
+
+    expect(restores(calls)).toEqual(['add a.2.1', 'wake a'])
+    expect(rescued).toEqual([1])
   })
 
   it('are left to a recovery while Redis may lack accepted jobs', async () => {

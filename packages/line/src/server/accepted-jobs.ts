@@ -2,6 +2,7 @@ import type { AcceptedJobStore } from '@ticket-line/db'
 import { every, type Log } from '@ticket-line/shared'
 import type { JobToStore } from '../queues.js'
 import type { Readiness } from '../recovery/readiness.js'
+import { createRecordCheck } from '../recovery/record-check.js'
 import { ON_ITS_WAY_MS } from '../recovery/recovery.js'
 import type { RecoveryRedis } from '../recovery/recovery-redis.js'
 
@@ -30,6 +31,7 @@ const LOOKED_FOR_PER_ROUND = 500
  */
 export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
   const { store, redis, readiness } = deps
+  const isReadable = createRecordCheck(deps.log)
   let removedUpTo = 0
   let lookedUpTo = 0
 
@@ -50,7 +52,8 @@ export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
     lookedUpTo = next ?? 0
     if (jobs.length === 0) return
     const { missing, relisted } = await redis.find(jobs)
-    const lost = missing.length === 0 ? [] : selectUndecided(missing, (await read()).jobs)
+    const undecided = missing.length === 0 ? [] : selectUndecided(missing, (await read()).jobs)
+    const lost = undecided.filter(isReadable)
     if (lost.length > 0) await redis.add(lost)
     const putBack = [...lost, ...relisted]
     if (putBack.length === 0) return
