@@ -10,56 +10,75 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { run, which } from './commands.mjs'
-import { makePlainFolder, toolsDir } from './files.mjs'
+import { makePlainFolder, readText, toolsDir } from './files.mjs'
 
-// Unpacks the Redis of Debian or Ubuntu into `.tools/redis`. This needs no root and changes nothing
-// on the system: apt uses its own lists and cache there and checks signatures as always, and
-// `dpkg -x` only unpacks.
+// Unpacks the Redis or Valkey of Debian or Ubuntu into `.tools`. This needs no root and changes
+// nothing on the system: apt uses its own lists and cache there and checks signatures as always,
+// and `dpkg -x` only unpacks.
 
 /** The maximum time for one call of apt. Without a network, apt would try every source in turn. */
 const timeoutMs = 120_000
 
-const home = path.join(toolsDir, 'redis')
-const server = path.join(home, 'usr/bin/redis-server')
+/** @typedef {'redis' | 'valkey'} RedisProduct */
 
 /** @typedef {{ command: string, cwd: string, env: NodeJS.ProcessEnv }} PrivateRedis */
 
-/** @returns {PrivateRedis | undefined} the one that was fetched earlier */
-export function fetchedRedis() {
-  return existsSync(server) ? privateRedis() : undefined
+/** @param {RedisProduct} product */
+const homeOf = (product) => path.join(toolsDir, product)
+
+/** @param {RedisProduct} product */
+const serverOf = (product) => path.join(homeOf(product), 'usr/bin', `${product}-server`)
+
+/**
+ * @param {RedisProduct} [product]
+ * @returns {PrivateRedis | undefined} the one that was fetched earlier
+ */
+export function fetchedRedis(product = 'redis') {
+  return existsSync(serverOf(product)) ? privateRedis(product) : undefined
 }
 
-/** @returns {PrivateRedis} */
-const privateRedis = () => ({ command: server, cwd: home, env: libraryEnv(home) })
+/** @param {RedisProduct} product @returns {PrivateRedis} */
+const privateRedis = (product) => ({
+  command: serverOf(product),
+  cwd: homeOf(product),
+  env: libraryEnv(homeOf(product)),
+})
 
 export function canFetchRedis() {
   return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined)
 }
 
-/** @type {Promise<PrivateRedis> | undefined} */
-let fetching
+/** @type {Map<RedisProduct, Promise<PrivateRedis>>} */
+const fetching = new Map()
 
 /**
- * Downloads and unpacks Redis. Several calls share one download.
+ * Downloads and unpacks a product. Several calls share one download.
  *
- * @returns {Promise<PrivateRedis>}
+ * @param {RedisProduct} [product]
+ * @returns {Promise<PrivateRedis>} rejects if the distribution has no such package
  */
-export function fetchRedis() {
-  fetching ??= download()
-  return fetching
+export function fetchRedis(product = 'redis') {
+  const started = fetching.get(product) ?? download(product)
+  fetching.set(product, started)
+  return started
 }
 
-/** Downloads 9 MB of package lists and 1.4 MB of packages. @returns {Promise<PrivateRedis>} */
-async function download() {
+/**
+ * Downloads 9 MB of package lists and 1.4 MB of packages.
+ *
+ * @param {RedisProduct} product
+ * @returns {Promise<PrivateRedis>}
+ */
+async function download(product) {
   // A quote in a path could not be escaped in apt.conf.
   const work = makePlainFolder('apt')
   try {
-    const env = await prepareApt(work)
+    const env = await prepareApt(work, product)
     const unpacked = path.join(work, 'unpacked')
     const debs = path.join(work, 'debs')
     // The update fails if any source is out of reach. Only the download below has to succeed.
     await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
-    let wanted = ['redis-tools']
+    let wanted = [`${product}-tools`]
     // Libraries may depend on other libraries. Two rounds have always been enough.
     for (let round = 0; round < 4; round++) {
       await run('apt-get', ['download', ...wanted], { env, cwd: debs, timeoutMs })
@@ -67,28 +86,28 @@ async function download() {
         await run('dpkg', ['-x', path.join(debs, deb), unpacked])
         rmSync(path.join(debs, deb))
       }
-      if (!(await lacksLibraries(unpacked))) break
+      if (!(await lacksLibraries(unpacked, product))) break
       wanted = await missingPackages(wanted, env)
     }
-    // redis-tools contains the server as redis-check-rdb. The name by which it is called decides
-    // what it does.
-    if (!existsSync(path.join(unpacked, 'usr/bin/redis-server'))) {
-      symlinkSync('redis-check-rdb', path.join(unpacked, 'usr/bin/redis-server'))
-    }
-    place(unpacked)
+    // The tools contain the server as redis-check-rdb. The name by which it is called decides what
+    // it does.
+    const server = path.join(unpacked, 'usr/bin', `${product}-server`)
+    if (!existsSync(server)) symlinkSync(`${product}-check-rdb`, server)
+    place(unpacked, homeOf(product))
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-  return privateRedis()
+  return privateRedis(product)
 }
 
 /**
- * Moves the unpacked files to `.tools/redis`. They may be on another file system, so they are
- * copied first. The rename then makes all of them visible at once to other processes.
+ * Moves the unpacked files to their home. They may be on another file system, so they are copied
+ * first. The rename then makes all of them visible at once to other processes.
  *
  * @param {string} unpacked
+ * @param {string} home
  */
-function place(unpacked) {
+function place(unpacked, home) {
   const copy = `${home}.${process.pid}`
   try {
     cpSync(unpacked, copy, { recursive: true, verbatimSymlinks: true })
@@ -101,9 +120,10 @@ function place(unpacked) {
 
 /**
  * @param {string} work
+ * @param {RedisProduct} product
  * @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses only folders in `work`
  */
-async function prepareApt(work) {
+async function prepareApt(work, product) {
   for (const folder of [
     'state/lists/partial',
     'cache/archives/partial',
@@ -120,6 +140,11 @@ async function prepareApt(work) {
     existsSync(path.join(parts, name)),
   )
   for (const name of ownSources) cpSync(path.join(parts, name), path.join(work, 'sources', name))
+  // Debian 12 has Valkey in its backports only.
+  if (product === 'valkey' && ownSources.includes('debian.sources')) {
+    const backports = backportsOf(readText(path.join(parts, 'debian.sources')))
+    writeFileSync(path.join(work, 'sources/backports.sources'), backports)
+  }
   // Of the system's settings, apt uses only those that say how to reach the sources (a proxy, for
   // example). Hooks in the other settings would change the system.
   const acquireSettings = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
@@ -143,6 +168,17 @@ async function prepareApt(work) {
     ].join('\n'),
   )
   return { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
+}
+
+/**
+ * The source of Debian's backports, on the server and with the key of Debian's own source.
+ *
+ * @param {string} sources the text of `debian.sources`
+ */
+function backportsOf(sources) {
+  const [, codename] = /^VERSION_CODENAME=(\w+)/m.exec(readText('/etc/os-release')) ?? []
+  const [stanza = ''] = sources.split(/\n\s*\n/)
+  return `${stanza.replace(/^Suites:.*$/m, `Suites: ${codename}-backports`)}\n`
 }
 
 /**
@@ -170,9 +206,9 @@ function subfolders(folder) {
     .map((entry) => path.join(folder, entry.name))
 }
 
-/** @param {string} unpacked */
-async function lacksLibraries(unpacked) {
-  const listing = await run('ldd', [path.join(unpacked, 'usr/bin/redis-check-rdb')], {
+/** @param {string} unpacked @param {RedisProduct} product */
+async function lacksLibraries(unpacked, product) {
+  const listing = await run('ldd', [path.join(unpacked, 'usr/bin', `${product}-check-rdb`)], {
     cwd: unpacked,
     env: libraryEnv(unpacked),
   })

@@ -4,8 +4,12 @@ import { run, which, works } from './commands.mjs'
 import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
 import { DamagedData, step, UserError } from './terminal.mjs'
 
-/** The image that docker-compose.yml uses. */
-const redisImage = 'redis:7.4-alpine'
+/** @typedef {import('./redis-apt.mjs').RedisProduct} RedisProduct */
+
+/** The image that docker-compose.yml uses, and one of Valkey. */
+const images = { redis: 'redis:7.4-alpine', valkey: 'valkey/valkey:8-alpine' }
+
+const names = { redis: 'Redis', valkey: 'Valkey' }
 
 /**
  * One way to run redis-server.
@@ -30,27 +34,41 @@ const redisImage = 'redis:7.4-alpine'
  *
  * @param {string} folder
  * @param {number} port
- * @param {'any' | 'path' | 'private'} from
+ * @param {'any' | 'local' | 'path' | 'private'} from "local": not in Docker
+ * @param {RedisProduct} [product] default: Redis, or the Valkey on PATH
  * @returns {AsyncGenerator<RedisSource>}
  */
-export async function* redisSources(folder, port, from) {
+export async function* redisSources(folder, port, from, product) {
   const inside = { port, dir: folder, bind: '127.0.0.1' }
-  const local = which('redis-server') ?? which('valkey-server')
+  const local =
+    product === undefined
+      ? (which('redis-server') ?? which('valkey-server'))
+      : which(`${product}-server`)
+  const wanted = product ?? 'redis'
   if (from !== 'private' && local !== undefined) {
     yield { source: `${path.basename(local)} on PATH`, command: local, args: ['-'], inside }
   }
   if (from === 'any' && dockerAnswers()) {
-    const docker = redisInDocker({ folder, port, name: containerName(folder) })
+    const docker = redisInDocker({ folder, port, name: containerName(folder), product: wanted })
     await docker.removeStale()
-    yield { source: 'Redis in Docker', ...docker }
+    yield { source: `${names[wanted]} in Docker`, ...docker }
   }
   if (from !== 'path') {
-    const fetched =
-      fetchedRedis() ??
-      (canFetchRedis() ? await step('Fetching Redis into .tools', fetchRedis) : undefined)
+    const fetched = fetchedRedis(wanted) ?? (canFetchRedis() ? await shownFetch(wanted) : undefined)
     if (fetched !== undefined)
-      yield { source: 'private Redis in .tools', ...fetched, args: ['-'], inside }
+      yield { source: `private ${names[wanted]} in .tools`, ...fetched, args: ['-'], inside }
   }
+}
+
+/** @type {Map<RedisProduct, ReturnType<typeof fetchRedis>>} */
+const shownFetches = new Map()
+
+/** Fetches a product, and shows that once for all servers that wait. @param {RedisProduct} product */
+function shownFetch(product) {
+  const show = () => step(`Fetching ${names[product]} into .tools`, () => fetchRedis(product))
+  const shown = shownFetches.get(product) ?? show()
+  shownFetches.set(product, shown)
+  return shown
 }
 
 /**
@@ -91,9 +109,9 @@ export function dockerAnswers() {
  * A redis-server in a container, with its data in `folder`. The started process is the Docker
  * client, which passes SIGTERM on to the container.
  *
- * @param {{ folder: string, port: number, name: string }} options
+ * @param {{ folder: string, port: number, name: string, product?: RedisProduct }} options
  */
-export function redisInDocker({ folder, port, name }) {
+export function redisInDocker({ folder, port, name, product = 'redis' }) {
   const user =
     process.getuid === undefined ? [] : ['--user', `${process.getuid()}:${process.getgid?.()}`]
   const container = [
@@ -110,7 +128,7 @@ export function redisInDocker({ folder, port, name }) {
   ]
   return {
     command: 'docker',
-    args: ['run', ...container, redisImage, 'redis-server', '-'],
+    args: ['run', ...container, images[product], `${product}-server`, '-'],
     inside: { port: 6379, dir: '/data', bind: '0.0.0.0' },
     kill: () => run('docker', ['kill', name]),
     pause: () => run('docker', ['pause', name]),

@@ -22,21 +22,32 @@ import { until } from './wait.mjs'
 /** @typedef {import('./redis-sources.mjs').RedisSource} RedisSource */
 
 /**
- * Starts a separate Redis on a free port of 127.0.0.1, with its data in `folder`. It evicts
- * nothing. If the machine crashes, it loses the last second (`appendfsync everysec`); PostgreSQL
- * has a record of what was accepted.
+ * Starts a separate Redis on a port of 127.0.0.1, with its data in `folder`. It evicts nothing. If
+ * the machine crashes, it loses the last second (`appendfsync everysec`); PostgreSQL has a record
+ * of what was accepted.
  *
  * @param {object} options
  * @param {string} options.folder
- * @param {'any' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in Docker,
- * else a private one
+ * @param {'any' | 'local' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in
+ * Docker, else a private one; "local": the same without Docker
+ * @param {import('./redis-apt.mjs').RedisProduct} [options.product] default: Redis, or the Valkey
+ * on PATH
+ * @param {number} [options.port] default: a free one
  * @param {string[]} [options.settings] lines of redis.conf; the last line of a kind wins
  * @param {string} [options.logFile]
  * @param {Record<string, string> | undefined} [options.env] added to its environment
  * @returns {Promise<Server>}
  * @throws {UserError} if no Redis is available, or if it does not start
  */
-export async function startRedis({ folder, from = 'any', settings = [], logFile, env }) {
+export async function startRedis({
+  folder,
+  from = 'any',
+  product,
+  port: wantedPort,
+  settings = [],
+  logFile,
+  env,
+}) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
   // The data does not depend on the password, because Redis gets the password at every start.
@@ -44,11 +55,12 @@ export async function startRedis({ folder, from = 'any', settings = [], logFile,
     writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
   const password = readText(passwordFile)
   await removeStaleRedis(folder, password)
-  const port = await freePort()
+  const port = wantedPort ?? (await freePort())
   const boot = (/** @type {RedisSource} */ source) =>
     bootRedis({ source, port, password, folder, settings, logFile, env })
 
-  const { source, child: first } = await bootFirstWorking(redisSources(folder, port, from), boot)
+  const sources = redisSources(folder, port, from, product)
+  const { source, child: first } = await bootFirstWorking(sources, boot)
   let child = first
   return {
     url: `redis://:${password}@127.0.0.1:${port}`,

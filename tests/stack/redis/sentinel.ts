@@ -1,0 +1,146 @@
+import path from 'node:path'
+import { Redis } from 'ioredis'
+import { startSentinel } from '../../../tools/dev-stack/redis-sentinel.mjs'
+import type { Server } from '../../../tools/dev-stack/servers.mjs'
+import type { RedisNode, ReplicatedRedis } from './deployment.ts'
+import {
+  isInStep,
+  isMaster,
+  type NodeOptions,
+  PASSWORD,
+  startNodes,
+  stopNodes,
+  waitUntil,
+  withNode,
+} from './nodes.ts'
+
+export interface WatchedRedis extends ReplicatedRedis {
+  kind: 'sentinel'
+  sentinels: readonly Server[]
+  /** The master that the sentinels name. */
+  master(): Promise<RedisNode>
+}
+
+const SENTINELS = 3
+const QUORUM = 2
+const NAME = 'mymaster'
+/** After this time without an answer, a sentinel counts the master as down, ms. */
+const DOWN_AFTER_MS = 2000
+/** Another failover may begin after twice this time, ms. */
+const FAILOVER_TIMEOUT_MS = 3000
+
+/** Starts a master, a replica, and three sentinels that watch them. */
+export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRedis> {
+  const nodes = await startNodes(2, options)
+  const [first, second] = nodes as [RedisNode, RedisNode]
+  const sentinels: Server[] = []
+  const stop = async (): Promise<void> => {
+    await Promise.all(sentinels.map((sentinel) => sentinel.stop()))
+    await stopNodes(nodes)
+  }
+
+  async function master(): Promise<RedisNode> {
+    const addresses = await Promise.allSettled(
+      sentinels.map((sentinel) =>
+        withNode(sentinel, (redis) => redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)),
+      ),
+    )
+    const named = addresses.flatMap((result) =>
+      result.status === 'fulfilled' ? [Number((result.value as string[])[1])] : [],
+    )
+    // While sentinels tell one another of a failover, most of them may still name the old master.
+    const port = named.find((one) => named.filter((other) => other === one).length >= QUORUM)
+    const node = nodes.find((one) => one.port === port)
+    if (node === undefined) throw new Error('the sentinels do not agree on a master')
+    return node
+  }
+
+  async function moved(from: RedisNode): Promise<void> {
+    const to = from === first ? second : first
+    await waitUntil('the sentinels name the other node', async () => (await master()) === to)
+    await waitUntil('the other node is a master', () => isMaster(to))
+  }
+
+  try {
+    await withNode(second, (redis) => redis.replicaof('127.0.0.1', first.port))
+    await waitUntil('the replica is in step', () => isInStep(second))
+    const settings = [
+      `sentinel monitor ${NAME} 127.0.0.1 ${first.port} ${QUORUM}`,
+      `sentinel auth-pass ${NAME} ${PASSWORD}`,
+      `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
+      `sentinel failover-timeout ${NAME} ${FAILOVER_TIMEOUT_MS}`,
+    ]
+    for (let index = 0; index < SENTINELS; index++)
+      sentinels.push(
+        await startSentinel({
+          folder: path.join(options.folder, `sentinel-${index}`),
+          settings,
+          ...(options.product !== undefined && { product: options.product }),
+        }),
+      )
+    await waitUntil('every sentinel knows the replica and the other sentinels', async () =>
+      (await Promise.all(sentinels.map(knowsAll))).every(Boolean),
+    )
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    kind: 'sentinel',
+    source: `a master, a replica and ${SENTINELS} sentinels (${first.source})`,
+    env: {
+      REDIS_SENTINELS: sentinels.map(({ url }) => new URL(url).host).join(','),
+      REDIS_SENTINEL_NAME: NAME,
+      REDIS_PASSWORD: PASSWORD,
+    },
+    nodes,
+    sentinels,
+    master,
+    // A node that was master before may call itself master until the sentinels make it a replica.
+    masters: async () => [await master()],
+    connect: () => {
+      const redis = new Redis({
+        sentinels: sentinels.map(({ url }) => ({
+          host: '127.0.0.1',
+          port: Number(new URL(url).port),
+        })),
+        name: NAME,
+        password: PASSWORD,
+      })
+      redis.on('error', () => undefined)
+      return redis
+    },
+    async killMaster() {
+      const killed = await master()
+      await killed.kill()
+      await moved(killed)
+      return killed
+    },
+    async failOver() {
+      const from = await master()
+      const [sentinel] = sentinels as [Server]
+      await waitUntil('a sentinel accepts the order', () =>
+        withNode(sentinel, (redis) => redis.call('SENTINEL', 'FAILOVER', NAME)).then(
+          () => true,
+          () => false,
+        ),
+      )
+      await moved(from)
+    },
+    // Sentinels make an old master a replica about 10 s after the failover.
+    healthy: () =>
+      waitUntil('the other node is a replica in step', async () => {
+        const current = await master()
+        return isInStep(current === first ? second : first)
+      }),
+    stop,
+  }
+}
+
+async function knowsAll(sentinel: Server): Promise<boolean> {
+  const reply = (await withNode(sentinel, (redis) =>
+    redis.call('SENTINEL', 'MASTER', NAME),
+  )) as string[]
+  const field = (name: string): number => Number(reply[reply.indexOf(name) + 1])
+  return field('num-slaves') === 1 && field('num-other-sentinels') === SENTINELS - 1
+}
