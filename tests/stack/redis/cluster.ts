@@ -72,7 +72,7 @@ export async function startRedisCluster(options: NodeOptions): Promise<RedisClus
       const slot = await redis.cluster('KEYSLOT', key)
       const ranges = await redis.cluster('SLOTS')
       const range = ranges.find(([from, to]) => from <= slot && slot <= to)
-      const master = nodes.find(({ port }) => port === range?.[2][1])
+      const master = nodes.find(({ port }) => port === range?.[2]?.[1])
       if (master === undefined) throw new Error(`no master serves slot ${slot}`)
       return master
     })
