@@ -2,15 +2,16 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { dataDir } from '../../tools/dev-stack/files.mjs'
+import { chosenRedis, readRedisKind } from '../stack/redis/deployment.ts'
 import type { Finding } from './check/finding.ts'
 import { PERSISTENCES } from './fleet/redis-host.ts'
 import { type RigResult, runRig } from './rig.ts'
 import { SCENARIOS } from './scenarios/index.ts'
-import { isGood } from './scenarios/scenario.ts'
+import { isGood, worksOn } from './scenarios/scenario.ts'
 import { describeEndings, describeLosses } from './summary.ts'
 
-const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--persistence always] [--json]
-npm run faults -- --scenario NAME [--scale 1] [--seed N] [--json]
+const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--persistence always] [--redis single] [--json]
+npm run faults -- --scenario NAME [--scale 1] [--seed N] [--redis single] [--json]
 
 The first form runs the whole system for some seconds while faults are injected at random, chosen by
 the seed. The second form injects one kind of fault and measures how the system copes with it. Both
@@ -19,6 +20,8 @@ then check every promise. The exit code is 1 if a promise was broken or a bound 
   --seconds N      default 60        --clients N  default 24
   --seed N         repeats the faults of an earlier run
   --persistence P  what Redis keeps: always or everysec (appendfsync), or none (appendonly no)
+  --redis KIND     single, valkey, cluster (3 masters, 3 replicas) or sentinel (3 sentinels, 1 replica);
+                   the last two get other faults: masters die, fail over and hand over their slots
   --scale N        1 runs as much as docs/reliability.md reports; less is quicker and proves less
   --json           print the figures as one JSON object, on the last line
 
@@ -31,6 +34,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     clients: { type: 'string', default: '24' },
     persistence: { type: 'string', default: 'always' },
+    redis: { type: 'string', default: chosenRedis() },
     scenario: { type: 'string' },
     scale: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -46,6 +50,8 @@ if (values.help) {
   log(USAGE)
   process.exit(0)
 }
+// Whatever starts a Redis reads the kind from here.
+process.env['TEST_REDIS'] = readRedisKind(values.redis)
 const good = values.scenario === undefined ? await faults() : await scenario(values.scenario)
 process.exit(good ? 0 : 1)
 
@@ -71,7 +77,7 @@ async function faults(): Promise<boolean> {
   if (findings.length > 0) {
     log(`A promise was broken. The evidence is in ${keepEvidence(result)}. To repeat the faults:`)
     log(
-      `npm run faults -- --seed ${seed} --seconds ${summary.seconds} --persistence ${persistence}`,
+      `npm run faults -- --seed ${seed} --seconds ${summary.seconds} --persistence ${persistence} --redis ${values.redis}`,
     )
   }
   printSummary(summary)
@@ -84,11 +90,14 @@ async function scenario(name: string): Promise<boolean> {
     log(USAGE)
     throw new Error(`unknown scenario "${name}"`)
   }
+  if (!worksOn(wanted, chosenRedis()))
+    throw new Error(`scenario ${name} cannot run with --redis ${values.redis}`)
   log(wanted.proves)
   const result = await wanted.run({ seed, scale: Number(values.scale), log })
   for (const text of result.missed) log(`bound exceeded: ${text}`)
   printFindings(result.findings)
-  if (!isGood(result)) log(`To repeat it: npm run faults -- --scenario ${name} --seed ${seed}`)
+  if (!isGood(result))
+    log(`To repeat it: npm run faults -- --scenario ${name} --seed ${seed} --redis ${values.redis}`)
   printSummary({
     scenario: name,
     seed,

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { every } from '@ticket-line/shared'
+import { runOps } from '../ops/run-ops.ts'
 import { createRandom } from '../random.ts'
+import { chosenRedis } from '../stack/redis/deployment.ts'
 import { isAcknowledged } from './check/answers.ts'
 import { check, type Evidence } from './check/check.ts'
 import type { Finding, Report } from './check/finding.ts'
@@ -84,7 +86,7 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
         HOLDS[eventId],
       )
     const faults: RigResult['faults'] = []
-    const plan = options.plan ?? planFaults(random.fork('faults'), seconds * 1000)
+    const plan = options.plan ?? planFaults(random.fork('faults'), seconds * 1000, chosenRedis())
     log(`seed ${seed}: ${plan.length} faults planned for ${seconds} s`)
     const injector = startInjector(testbed.fleet, armedFaults, plan, (fault, atMs) =>
       faults.push({ atMs, fault }),
@@ -107,6 +109,7 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     const evidence = await testbed.collectEvidence()
     const findings = check(evidence)
     if (receivers.length > 0) findings.push(...(await checkReceivers(testbed, receivers)))
+    findings.push(...(await verifyByOps(testbed)))
     const crashes = testbed.fleet.slots.flatMap(({ name, crashes }) =>
       crashes().map((crash) => ({ name, ...crash })),
     )
@@ -123,6 +126,13 @@ export async function runRig(options: RigOptions): Promise<RigResult> {
     await testbed.close()
     for (const { receiver } of receivers) await receiver.close()
   }
+}
+
+/** Runs `ops verify`, which checks the same promises in another way. */
+async function verifyByOps({ fleet }: Testbed): Promise<Finding[]> {
+  const env = { ...fleet.env, ...(await fleet.addresses()) }
+  const { exitCode, stdout, stderr } = await runOps(['verify'], env)
+  return exitCode === 0 ? [] : [{ promise: 'wrongAnswers', text: `ops verify: ${stdout}${stderr}` }]
 }
 
 /** Waits until everything is delivered, and checks what the receivers got. */

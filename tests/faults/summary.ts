@@ -1,6 +1,5 @@
 import { isAcknowledged } from './check/answers.ts'
 import type { Broken, Finding } from './check/finding.ts'
-import type { Loss } from './fleet/redis-host.ts'
 import type { History } from './history.ts'
 import type { RedisLoss } from './injection/redis-losses.ts'
 
@@ -60,12 +59,16 @@ export function describeEndings({ commands }: History): string {
   return sorted.map(([name, count]) => `${count} × ${name}`).join(', ')
 }
 
-const LOSS_NAMES: Record<Loss, string> = {
+const LOSS_NAMES: Record<RedisLoss['kind'], string> = {
   flush: 'flushed',
   'deleted-files': 'killed and its files deleted',
   'no-persistence': 'restarted without persistence',
   killed: 'killed',
   'lagging-replica': 'replaced by a replica that lagged',
+  'killed-master': 'replaced after its master was killed',
+  'frozen-master': 'replaced while its master was frozen',
+  'ordered-failover': 'replaced by an ordered failover',
+  'moved-slot': 'resharded',
 }
 
 /** Says how often Redis lost data in each way. */

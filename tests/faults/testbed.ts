@@ -22,9 +22,9 @@ export interface Testbed {
   /**
    * Waits until every process is ready, every line is empty and no hold is left, reads everything
    * that was promised, and collects the evidence for the checker.
-   * @param moved the Redis that is in use now, if it is another one than at the start
+   * @param moved the Redis that is in use now, if it is not the fleet's
    */
-  collectEvidence(moved?: { redisUrl: string; redisFolders: string[] }): Promise<Evidence>
+  collectEvidence(moved?: { redisUrls: string[]; redisFolders: string[] }): Promise<Evidence>
   close(): Promise<void>
 }
 
@@ -63,20 +63,17 @@ export async function openTestbed(options: FleetOptions = {}): Promise<Testbed> 
         throw new Error(`event ${eventId} was not created: ${JSON.stringify(answer)}`)
       history.events.push({ eventId, totalTickets, ...(settings !== undefined && { settings }) })
     },
-    async collectEvidence(
-      { redisUrl, redisFolders } = {
-        redisUrl: fleet.redis.url,
-        redisFolders: fleet.journalFolders(),
-      },
-    ) {
+    async collectEvidence(moved) {
       await endFaults(fleet)
+      const redisUrls = moved?.redisUrls ?? (await fleet.redisUrls())
+      const redisFolders = moved?.redisFolders ?? fleet.journalFolders()
       for (const { eventId, settings } of history.events)
         if (settings !== undefined) await endHolds({ client, history }, endpoints[0], eventId)
-      await settle(fleet, redisUrl)
+      await settle(fleet, redisUrls)
       await readFinalState(client, endpoints, history)
       return {
         history,
-        journal: await readLines(fleet, redisUrl, redisFolders),
+        journal: await readLines(fleet, redisUrls, redisFolders),
         rows: await readRows(fleet.postgres.url),
         losses: fleet.losses,
       }
@@ -113,13 +110,13 @@ async function endHolds(
 }
 
 /** Does not fail if a line stays full or a hold is overdue: the checker reports that. */
-async function settle(fleet: Fleet, redisUrl: string): Promise<void> {
+async function settle(fleet: Fleet, redisUrls: string[]): Promise<void> {
   const isMissing = async (text: string): Promise<boolean> =>
     (await queryOnce(fleet.postgres.url, text)).length === 0
   const options = { timeoutMs: SETTLE_WITHIN_MS, everyMs: 200 }
   await until(() => isMissing('SELECT FROM events WHERE due_at IS NOT NULL LIMIT 1'), options)
   await until(() => isMissing(UNDECIDED), options)
-  await until(async () => (await readLeftJobs(redisUrl)).size === 0, options)
+  await until(async () => (await readLeftJobs(redisUrls)).size === 0, options)
 }
 
 /** The accepted jobs whose last command has no outcome. */
@@ -127,27 +124,28 @@ const UNDECIDED = `SELECT FROM accepted_jobs WHERE NOT EXISTS (SELECT FROM comma
   WHERE command_id = job_id || '.' || (split_part(job_id, '.', 3)::int - 1)) LIMIT 1`
 
 /** @returns the jobs that are queued or active, by the name of their line */
-async function readLeftJobs(redisUrl: string): Promise<Map<string, string[]>> {
+async function readLeftJobs(redisUrls: string[]): Promise<Map<string, string[]>> {
   const left = new Map<string, string[]>()
-  await withRedis(redisUrl, async (redis) => {
-    for (const key of [...(await redis.keys('*:wait')), ...(await redis.keys('*:active'))]) {
-      const jobIds = await redis.lrange(key, 0, -1)
-      const lineName = key.split(':').at(-2) ?? ''
-      if (jobIds.length > 0) left.set(lineName, [...(left.get(lineName) ?? []), ...jobIds])
-    }
-  })
+  for (const redisUrl of redisUrls)
+    await withRedis(redisUrl, async (redis) => {
+      for (const key of [...(await redis.keys('*:wait')), ...(await redis.keys('*:active'))]) {
+        const jobIds = await redis.lrange(key, 0, -1)
+        const lineName = key.split(':').at(-2) ?? ''
+        if (jobIds.length > 0) left.set(lineName, [...(left.get(lineName) ?? []), ...jobIds])
+      }
+    })
   return left
 }
 
 /** Reads what entered the lines. After a loss, only Redis itself knows which jobs are left. */
 async function readLines(
   { losses }: Fleet,
-  redisUrl: string,
+  redisUrls: string[],
   redisFolders: string[],
 ): Promise<Map<string, LineJournal>> {
   const journal = await readJournal(redisFolders)
   if (losses.length === 0) return journal
-  const left = await readLeftJobs(redisUrl)
+  const left = await readLeftJobs(redisUrls)
   for (const line of journal.values()) line.leftJobs = left.get(line.lineName) ?? []
   return journal
 }

@@ -1,6 +1,8 @@
 /** The program of `npm run herd`. `scripts/run.mjs` builds the system and starts it. */
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
-import { startServers } from '../stack/servers.ts'
+import { runOps } from '../ops/run-ops.ts'
+import { chosenRedis } from '../stack/redis/deployment.ts'
+import { shardsFor, startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
 import { compareHerds, type HerdComparison } from './baseline.ts'
 import { herd, type Report } from './herd.ts'
@@ -12,12 +14,16 @@ interface Target {
   jwtSecret: string
   /** Undefined if it is not known. */
   databaseUrl: string | undefined
+  /** Runs `ops verify`. @returns what it says is broken */
+  verify(): Promise<string[]>
   stop(): Promise<void>
 }
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2), process.stdout.isTTY)
   if (options === 'help') return console.log(usage)
+  // Whatever starts a Redis reads the kind from here.
+  if (options.redis !== undefined) process.env['TEST_REDIS'] = options.redis
   const log = options.json ? () => undefined : console.log
   if (options.baseline !== undefined) {
     const comparison = await compareHerds(options.baseline, options, log)
@@ -35,6 +41,7 @@ async function main(): Promise<void> {
     const report = options.holds
       ? await herdWithHolds({ ...run, databaseUrl: databaseOf(target) })
       : await herd(run)
+    report.problems.push(...(await target.verify()))
     console.log(options.json ? JSON.stringify(report, undefined, 2) : describe(report))
     process.exitCode = report.problems.length === 0 ? 0 : 1
   } finally {
@@ -48,7 +55,7 @@ function useRunningSystem(addresses: string): Target {
   const jwtSecret = settings['JWT_SECRET']
   if (!jwtSecret) throw new Error('JWT_SECRET is not set. It signs the tokens of the buyers.')
   const databaseUrl = settings['DATABASE_URL'] || undefined
-  return { baseUrls, jwtSecret, databaseUrl, stop: async () => {} }
+  return { baseUrls, jwtSecret, databaseUrl, verify: async () => [], stop: async () => {} }
 }
 
 function databaseOf({ databaseUrl }: Target): string {
@@ -65,7 +72,7 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
   try {
     const { apis, workers } = options
     log(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}`)
-    const env = { NODE_ENV: 'production' }
+    const env = { NODE_ENV: 'production', ...shardsFor(chosenRedis()) }
     const system = await startSystem({ servers, apis, workers, env })
     const stop = async () => {
       await system.stop()
@@ -73,7 +80,11 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
     }
     stopOnSignal(stop)
     const { jwtSecret, databaseUrl } = system
-    return { baseUrls: system.apis.map((api) => api.url), jwtSecret, databaseUrl, stop }
+    const verify = async (): Promise<string[]> => {
+      const { exitCode, stdout, stderr } = await runOps(['verify'], system.env)
+      return exitCode === 0 ? [] : [`ops verify: ${stdout}${stderr}`]
+    }
+    return { baseUrls: system.apis.map((api) => api.url), jwtSecret, databaseUrl, verify, stop }
   } catch (error) {
     await servers.stop()
     throw error

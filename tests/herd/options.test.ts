@@ -36,6 +36,7 @@ describe('the options of npm run herd', () => {
       'holds',
       'start-after',
       'apis',
+      'redis',
       'json',
       'baseline',
     ])

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { type RedisKind, readRedisKind } from '../stack/redis/deployment.ts'
 
 export interface HerdOptions {
   buyers: number
@@ -17,6 +18,8 @@ export interface HerdOptions {
   /** Processes to start. Ignored if BASE_URL is set. */
   apis: number
   workers: number
+  /** The Redis to start. Default: what `TEST_REDIS` names. Not used if BASE_URL is set. */
+  redis?: RedisKind
   /** A commit to compare this build with. */
   baseline?: string
 }
@@ -24,7 +27,8 @@ export interface HerdOptions {
 export const usage = `npm run herd -- [options]
 
 The load test: many buyers book tickets of one new event at the same time, and some cancel. Checks
-every promise that shows in the answers and in the lists of the event.
+every promise that shows in the answers and in the lists of the event. In a system of its own, it also
+runs \`ops verify\` afterwards.
 
 It starts its own system, or uses the one at BASE_URL. If BASE_URL has several addresses, separated by
 commas, they get requests in turn. Tokens are signed with JWT_SECRET, or with the secret that npm start
@@ -39,6 +43,8 @@ keeps in .data/. The page at the address that it prints shows the event live.
   --start-after N  seconds between the printed address and the first booking, so that you can open the
                    page; default 5 on a terminal, else 0
   --apis N         --workers N         processes to start, default 1 each
+  --redis KIND     the Redis to start: single (default), valkey, cluster (3 masters, 3 replicas) or
+                   sentinel (3 sentinels, 1 replica)
   --baseline COMMIT                    builds that commit, runs the herd on both builds in 9 rounds,
                    and prints the ratio of their bookings/s. Not with --holds
   --json           print the report as JSON`
@@ -64,6 +70,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
       apis: number,
       workers: number,
       'start-after': number,
+      redis: text,
       baseline: text,
       async: flag,
       holds: flag,
@@ -90,6 +97,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),
     workers: whole('workers', values.workers, 1, 1),
+    ...(values.redis !== undefined && { redis: readRedisKind(values.redis) }),
     ...(values.baseline !== undefined && { baseline: values.baseline }),
   }
 }

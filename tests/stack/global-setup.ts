@@ -7,24 +7,29 @@ import { type Servers, startServers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 
 /**
- * Provides one PostgreSQL and one Redis for the whole run. They start when the first suite asks for
- * them, so a run of unit tests starts none. Test files run in other processes and ask over HTTP.
+ * Provides one PostgreSQL and one Redis for the whole run, and another pair for each other kind of
+ * Redis. They start when the first suite asks for them, so a run of unit tests starts none. Test
+ * files run in other processes and ask over HTTP: `/cluster` for a Redis Cluster.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  let servers: Promise<Servers> | undefined
-  let shared: Promise<SharedServers> | undefined
+  const started: Promise<Servers>[] = []
+  const shared = new Map<string, Promise<SharedServers>>()
 
-  async function start(): Promise<SharedServers> {
-    servers = startServers()
-    const { postgres, redis, chosen } = await servers
+  async function start(kind: string): Promise<SharedServers> {
+    const servers = startServers({ ...process.env, TEST_REDIS: kind })
+    started.push(servers)
+    const { postgres, redis, redisEnv, redisUrls, chosen } = await servers
     console.log(`Tests run on ${chosen}`)
     const templateDatabase = await createTemplate(postgres.url)
-    return { postgresUrl: postgres.url, redisUrl: redis.url, templateDatabase }
+    const addresses = { postgresUrl: postgres.url, redisUrl: redis.url, redisEnv, redisUrls }
+    return { ...addresses, templateDatabase }
   }
 
-  const server = createServer((_request, response) => {
-    shared ??= start()
-    shared.then(
+  const server = createServer(({ url = '' }, response) => {
+    const kind = url.slice(1)
+    const ofKind = shared.get(kind) ?? start(kind)
+    shared.set(kind, ofKind)
+    ofKind.then(
       (value) => response.end(JSON.stringify(value)),
       (error: unknown) =>
         response.writeHead(500).end(`The servers for the tests did not start: ${error}`),
@@ -36,7 +41,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
   return async () => {
     server.close()
-    await shared?.catch(() => undefined)
-    await (await servers?.catch(() => undefined))?.stop()
+    await Promise.allSettled(shared.values())
+    for (const servers of await Promise.allSettled(started))
+      if (servers.status === 'fulfilled') await servers.value.stop()
   }
 }

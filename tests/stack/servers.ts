@@ -4,12 +4,21 @@ import path from 'node:path'
 import { startPostgres } from '../../tools/dev-stack/postgres.mjs'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import { givenServer, type Server } from '../../tools/dev-stack/servers.mjs'
+import type { Env } from './processes.ts'
+import { startRedisCluster } from './redis/cluster.ts'
+import { chosenRedis, type RedisKind, type ReplicatedRedis } from './redis/deployment.ts'
+import { startWatchedRedis } from './redis/sentinel.ts'
 
 export type { Server }
 
 export interface Servers {
   postgres: Server
+  /** If Redis has several servers, this is one of them, and all of them stop together. */
   redis: Server
+  /** The settings with which a service finds Redis. */
+  redisEnv: Env
+  /** The addresses of all servers of Redis that have data. */
+  redisUrls: string[]
   /** Says where the two come from. */
   chosen: string
   /** Stops both and deletes their data. */
@@ -21,21 +30,26 @@ type Choice = 'docker' | 'local' | 'embedded'
 /**
  * Starts the servers for the tests. For each of the two it uses the first that is available: the
  * one named by URL, a container (testcontainers), binaries on PATH, private binaries.
- * `TEST_SERVERS=docker|local|embedded` forces one kind.
+ * `TEST_SERVERS=docker|local|embedded` forces one kind. `TEST_REDIS` chooses a Redis Cluster,
+ * Sentinels or Valkey.
  *
  * @throws if the forced kind, or every kind, is unavailable
  */
 export async function startServers(env: NodeJS.ProcessEnv = process.env): Promise<Servers> {
   const forced = readChoice(env['TEST_SERVERS'])
+  const kind = chosenRedis(env)
   const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-'))
   try {
-    const [postgres, redis] = await bothOrNone(
+    const [postgres, chosenServer] = await bothOrNone(
       choosePostgres(folder, forced, env),
-      chooseRedis(folder, forced, env),
+      kind === 'cluster' || kind === 'sentinel'
+        ? startReplicatedRedis(kind, path.join(folder, 'redis')).then(asServers)
+        : chooseRedis(folder, forced, kind, env).then(alone),
     )
+    const { redis } = chosenServer
     return {
       postgres,
-      redis,
+      ...chosenServer,
       chosen: `${postgres.source}, ${redis.source}`,
       async stop() {
         await Promise.all([postgres.stop(), redis.stop()])
@@ -57,12 +71,13 @@ function readChoice(value: string | undefined): Choice | undefined {
 /** Waits for both servers. If one fails, the other is stopped. */
 async function bothOrNone(
   postgres: Promise<Server>,
-  redis: Promise<Server>,
-): Promise<[Server, Server]> {
+  redis: Promise<RedisServers>,
+): Promise<[Server, RedisServers]> {
   const [first, second] = await Promise.allSettled([postgres, redis])
   if (first.status === 'fulfilled' && second.status === 'fulfilled')
     return [first.value, second.value]
-  for (const result of [first, second]) if (result.status === 'fulfilled') await result.value.stop()
+  if (first.status === 'fulfilled') await first.value.stop()
+  if (second.status === 'fulfilled') await second.value.redis.stop()
   throw first.status === 'rejected' ? first.reason : (second as PromiseRejectedResult).reason
 }
 
@@ -82,11 +97,59 @@ async function choosePostgres(
   return fromDocker('postgres', forced, () => own('any'))
 }
 
+type RedisServers = Pick<Servers, 'redis' | 'redisEnv' | 'redisUrls'>
+
+const alone = (redis: Server): RedisServers => ({
+  redis,
+  redisEnv: { REDIS_URL: redis.url },
+  redisUrls: [redis.url],
+})
+
+/** A cluster gets so many shards that each of three masters has one, and one of them two. */
+export function shardsFor(kind: RedisKind): Env {
+  return kind === 'cluster' ? { SHARDS: '4' } : {}
+}
+
+/** @param folder gets a folder for each server */
+export function startReplicatedRedis(
+  kind: ReplicatedRedis['kind'],
+  folder: string,
+  settings: string[] = [],
+): Promise<ReplicatedRedis> {
+  const start = { cluster: startRedisCluster, sentinel: startWatchedRedis }[kind]
+  return start({ folder, settings })
+}
+
+function asServers({ nodes, source, env, stop }: ReplicatedRedis): RedisServers {
+  const redisUrls = nodes.map(({ url }) => url)
+  const refuse = async (): Promise<void> => {
+    throw new Error(`${source} cannot be killed or restarted as a whole`)
+  }
+  return {
+    redis: {
+      url: redisUrls[0] as string,
+      source,
+      ours: true,
+      ended: () => new Promise(() => {}),
+      stop,
+      kill: refuse,
+      restart: refuse,
+      pause: refuse,
+      resume: refuse,
+    },
+    redisEnv: env,
+    redisUrls,
+  }
+}
+
 async function chooseRedis(
   folder: string,
   forced: Choice | undefined,
+  kind: RedisKind,
   env: NodeJS.ProcessEnv,
 ): Promise<Server> {
+  if (kind === 'valkey')
+    return startRedis({ folder: path.join(folder, 'redis'), product: 'valkey' })
   const url = env['REDIS_URL']
   if (url && forced === undefined) {
     return givenServer({ name: 'Redis', variable: 'REDIS_URL', url, defaultPort: 6379 })

@@ -12,6 +12,7 @@ import {
   startNotifier,
   startWorker,
 } from './processes.ts'
+import { createRestrictedUser } from './redis/user.ts'
 import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
 import { createTypedClient } from './typed-client.ts'
@@ -29,6 +30,11 @@ export interface SystemOptions {
   servers?: Servers
   /** Default: the build of this checkout. Another build needs the suite's own servers. */
   build?: Build
+  /**
+   * True to let the processes use Redis with the rules of `deploy/redis/ticket-line.acl`, on a
+   * Redis with one server. Default: if `TEST_REDIS_USER` is `restricted`.
+   */
+  restrictedUser?: boolean
 }
 
 /** A running system with its own database and key prefix. */
@@ -64,15 +70,15 @@ const highLimits: Env = {
 
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const build = options.build ?? ownBuild
-  const base = await createBase(options.servers, build)
+  const base = await createBase(options.servers, build, options.restrictedUser)
   const jwtSecret = randomBytes(32).toString('hex')
-  const { databaseUrl, redisUrl, keyPrefix } = base
+  const { databaseUrl, redisUrl, redisEnv, keyPrefix } = base
   const env: Env = {
     ...highLimits,
     NODE_ENV: 'test',
     LOG_LEVEL: 'info',
     DATABASE_URL: databaseUrl,
-    REDIS_URL: redisUrl,
+    ...redisEnv,
     KEY_PREFIX: keyPrefix,
     JWT_SECRET: jwtSecret,
     WEBHOOK_SECRET_KEY: randomBytes(32).toString('hex'),
@@ -151,9 +157,12 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 export async function createBase(
   own?: Servers,
   build: Build = ownBuild,
+  restrictedUser = process.env['TEST_REDIS_USER'] === 'restricted',
 ): Promise<{
   databaseUrl: string
   redisUrl: string
+  /** The settings with which a service finds Redis. */
+  redisEnv: Env
   keyPrefix: string
   remove(): Promise<void>
 }> {
@@ -162,14 +171,23 @@ export async function createBase(
   const servers = own === undefined ? await shared() : await asShared(own, build)
   const database = await createEmptyDatabase(servers.postgresUrl, servers.templateDatabase)
   const keyPrefix = `test-${randomBytes(6).toString('hex')}`
+  const user = restrictedUser ? await createRestrictedUser(servers.redisUrl, keyPrefix) : undefined
   return {
     databaseUrl: database.url,
     redisUrl: servers.redisUrl,
+    redisEnv: user === undefined ? servers.redisEnv : { REDIS_URL: user.url },
     keyPrefix,
     async remove() {
+      const denials = (await user?.denials()) ?? []
+      await user?.remove()
       // If a test has killed its own servers, there is nothing to clean up.
-      const cleaned = Promise.all([database.drop(), deleteKeys(servers.redisUrl, keyPrefix)])
+      const cleaned = Promise.all([
+        database.drop(),
+        ...servers.redisUrls.map((url) => deleteKeys(url, keyPrefix)),
+      ])
       await (own === undefined ? cleaned : cleaned.catch(() => undefined))
+      if (denials.length > 0)
+        throw new Error(`deploy/redis/ticket-line.acl lacks rights: ${denials.join(', ')}`)
     },
   }
 }
@@ -184,6 +202,8 @@ async function asShared(own: Servers, build: Build): Promise<SharedServers> {
   return {
     postgresUrl: own.postgres.url,
     redisUrl: own.redis.url,
+    redisEnv: own.redisEnv,
+    redisUrls: own.redisUrls,
     templateDatabase: await template,
   }
 }
@@ -192,8 +212,11 @@ async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
   redis.on('error', () => undefined)
   try {
+    // A replica loses its keys with those of its master.
+    if ((await redis.role())[0] !== 'master') return
     for await (const keys of redis.scanStream({ match: `*${keyPrefix}*`, count: 1000 })) {
-      if ((keys as string[]).length > 0) await redis.unlink(...(keys as string[]))
+      // In a cluster, one command may delete keys of one slot only.
+      await redis.pipeline((keys as string[]).map((key) => ['unlink', key])).exec()
     }
   } finally {
     redis.disconnect()

@@ -8,6 +8,7 @@ import { startPostgres } from '../../../tools/dev-stack/postgres.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import type { Build, Env } from '../../stack/processes.ts'
+import { chosenRedis, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import type { RedisLoss } from '../injection/redis-losses.ts'
 import { type BuildCopy, copyBuild } from './build-copy.ts'
 import type { Mutation } from './mutation.ts'
@@ -17,6 +18,7 @@ import {
   type RedisHostOptions,
   startRedisHost,
 } from './redis-host.ts'
+import { startReplicatedHost } from './replicated-host.ts'
 import { createServerClocks, type ServerClocks } from './server-clocks.ts'
 import { type Intervene, openSlot, type Slot } from './slot.ts'
 
@@ -54,8 +56,12 @@ export interface Fleet {
   notifiers: Slot[]
   slots: Slot[]
   postgres: Server
-  /** The Redis that is in use. */
+  /** The Redis that is in use. It throws if Redis has several servers. */
   readonly redis: Server
+  /** The servers of Redis, if there are several. */
+  replicated?: ReplicatedRedis
+  /** The addresses of the servers of Redis that clients write to. */
+  redisUrls(): Promise<string[]>
   readonly persistence: Persistence
   /** The folders of the files that have every write to Redis, in order. */
   journalFolders(): string[]
@@ -67,6 +73,8 @@ export interface Fleet {
   jwtSecret: string
   /** Environment of every process, without the addresses of the servers. */
   env: Env
+  /** The addresses of the servers, without proxies. */
+  addresses(): Promise<Env>
   build: Build
   /** Absent unless `steppableServers` was set and the library could be built. */
   serverClocks?: ServerClocks
@@ -129,7 +137,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         kind,
         script: build.script(kind),
         env,
-        redisUrl: redisHost.server().url,
+        redisUrl: redisHost.replicated?.nodes[0]?.url ?? redisHost.server().url,
+        redisEnv: redisHost.env,
         databaseUrl: postgres.url,
         intervene: options.intervene ?? (() => undefined),
       })
@@ -154,6 +163,12 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       get redis() {
         return redisHost.server()
       },
+      ...(redisHost.replicated !== undefined && { replicated: redisHost.replicated }),
+      redisUrls: redisHost.urls,
+      addresses: async () => ({
+        DATABASE_URL: postgres.url,
+        ...(redisHost.env ?? { REDIS_URL: redisHost.server().url }),
+      }),
       persistence,
       journalFolders: redisHost.journalFolders,
       loseRedis: redisHost.lose,
@@ -208,9 +223,20 @@ async function startServers(
   clocks: ServerClocks | undefined,
   onRedisMoved: RedisHostOptions['onMoved'],
 ): Promise<[Server, RedisHost]> {
+  const kind = chosenRedis()
+  const startHost = (): Promise<RedisHost> =>
+    kind === 'cluster' || kind === 'sentinel'
+      ? startReplicatedHost({ ...redisOptions, kind, folder })
+      : startRedisHost({
+          ...redisOptions,
+          folder,
+          env: clocks?.env.redis,
+          onMoved: onRedisMoved,
+          ...(kind === 'valkey' && { product: kind }),
+        })
   const [postgres, redis] = await Promise.allSettled([
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),
-    startRedisHost({ ...redisOptions, folder, env: clocks?.env.redis, onMoved: onRedisMoved }),
+    startHost(),
   ])
   for (const result of [postgres, redis])
     if (result.status === 'fulfilled') closers.push(() => result.value.stop())

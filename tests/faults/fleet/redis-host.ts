@@ -3,10 +3,13 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
+import type { RedisProduct } from '../../../tools/dev-stack/redis-apt.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { plain } from '../../proxy/moments.ts'
 import { startProxy } from '../../proxy/tcp-proxy.ts'
+import type { Env } from '../../stack/processes.ts'
+import type { ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import { type MonitoredJournal, startMonitoredJournal } from './monitored-journal.ts'
 
 /** What Redis keeps: `appendfsync always`, `appendfsync everysec`, or `appendonly no`. */
@@ -14,7 +17,7 @@ export type Persistence = 'always' | 'everysec' | 'none'
 
 export const PERSISTENCES: readonly Persistence[] = ['always', 'everysec', 'none']
 
-const SETTINGS: Record<Persistence, string[]> = {
+export const PERSISTENCE_SETTINGS: Record<Persistence, string[]> = {
   always: ['appendfsync always'],
   everysec: ['appendfsync everysec'],
   none: ['appendonly no'],
@@ -46,7 +49,14 @@ export const LOSSES: readonly Loss[] = [
 
 /** The Redis of a fleet. It can lose its data, and is another server after a failover. */
 export interface RedisHost {
+  /** Its servers, if there are several. */
+  replicated?: ReplicatedRedis
+  /** The settings with which services find several servers, without proxies. */
+  env?: Env
+  /** @throws if there are several */
   server(): Server
+  /** The addresses of the servers that clients write to. */
+  urls(): Promise<string[]>
   /**
    * The folders of the append-only files that have every write, in the order in which they were
    * used.
@@ -63,6 +73,7 @@ export interface RedisHost {
 export interface RedisHostOptions {
   /** Gets a folder for each server. */
   folder: string
+  product?: RedisProduct
   persistence: Persistence
   /** False if nobody reads the journal. Redis then rewrites its file as in production. */
   keepJournal: boolean
@@ -75,9 +86,9 @@ const FILES = 'appendonlydir'
 const SYNC_WITHIN_MS = 20_000
 
 export async function startRedisHost(options: RedisHostOptions): Promise<RedisHost> {
-  const { env, persistence, keepJournal } = options
+  const { env, product, persistence, keepJournal } = options
   const settings = [
-    ...SETTINGS[persistence],
+    ...PERSISTENCE_SETTINGS[persistence],
     // A rewrite would remove from the file what has entered the lines.
     ...(keepJournal ? ['auto-aof-rewrite-percentage 0'] : []),
     'repl-diskless-sync-delay 0',
@@ -86,7 +97,8 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
   const isMonitored = keepJournal && persistence !== 'always'
   let servers = 1
   let folder = path.join(options.folder, 'redis')
-  let server = await startRedis({ folder, settings, env })
+  const ofProduct = product === undefined ? {} : { product }
+  let server = await startRedis({ folder, settings, env, ...ofProduct })
   const { password } = new URL(server.url)
   /** Folders of files that no server uses any more. */
   const abandoned: string[] = []
@@ -127,6 +139,7 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
       folder: next,
       settings: [...settings, `masterauth ${password}`],
       env,
+      ...ofProduct,
     })
     let isKilled = false
     try {
@@ -165,6 +178,7 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
 
   return {
     server: () => server,
+    urls: async () => [server.url],
     journalFolders: () => (isMonitored ? monitoredFolders : [...abandoned, folder]),
     async lose(loss, lagMs = 0) {
       switch (loss) {

@@ -55,7 +55,10 @@ export interface SlotOptions {
   kind: ServiceKind
   script: string
   env: Env
+  /** The server to which the proxy leads. */
   redisUrl: string
+  /** The settings with which the process finds several servers; the proxy is then not used. */
+  redisEnv?: Env | undefined
   databaseUrl: string
   intervene: Intervene
 }
@@ -86,7 +89,7 @@ export async function openSlot(options: SlotOptions): Promise<Slot> {
   writeFileSync(clockFile, '0')
   const env: Env = {
     ...options.env,
-    REDIS_URL: redis.toString(),
+    ...(options.redisEnv ?? { REDIS_URL: redis.toString() }),
     DATABASE_URL: postgres.toString(),
     NODE_OPTIONS: `--import ${STEPPED_CLOCK}`,
     CLOCK_OFFSET_FILE: clockFile,

@@ -6,6 +6,7 @@ import type { TcpProxy } from '../../proxy/tcp-proxy.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { type Loss, withRedis } from '../fleet/redis-host.ts'
 import type { Intervene, Slot } from '../fleet/slot.ts'
+import { disturbMaster, type MasterFault } from './master-faults.ts'
 import type { Fault, PlannedFault } from './plan.ts'
 import { loseRedis } from './redis-losses.ts'
 import { refuseWrites } from './redis-refusals.ts'
@@ -44,6 +45,8 @@ type ServerName = 'redis' | 'postgres'
 
 /** How long a loss waits until Redis has no other fault, ms. */
 const FREE_WITHIN_MS = 10_000
+/** How long a fault of a master waits until the last one is over, ms. */
+const HEALTHY_WITHIN_MS = 30_000
 
 /** Injects faults at the times of a plan. */
 export interface Injector {
@@ -85,9 +88,13 @@ export function startInjector(
         return killPostgres()
       case 'lose-redis':
         return lose(fault.loss, fault.lagMs)
-      case 'client-kill':
+      case 'disturb-master':
+        return disturb(fault.how, fault.index)
+      case 'client-kill': {
         count += 1
-        return killClient(fleet.redis.url, fault.index)
+        const urls = await fleet.redisUrls()
+        return killClient(urls[fault.index % urls.length] as string, fault.index)
+      }
       case 'refuse-writes':
         return disturbServer('redis', fault.ms, () => refuseWrites(fleet.redis.url, fault.refusal))
       case 'break-sql':
@@ -151,6 +158,13 @@ export function startInjector(
     await until(() => stopped || !busy.has('redis'), { timeoutMs: FREE_WITHIN_MS })
     if (stopped || busy.has('redis')) return
     await occupy('redis', () => loseRedis(fleet, loss, lagMs))
+  }
+
+  /** Waits until every master has a replica, because without one there is no failover. */
+  async function disturb(how: MasterFault, index: number): Promise<void> {
+    await until(() => stopped || !busy.has('redis'), { timeoutMs: HEALTHY_WITHIN_MS })
+    if (stopped || busy.has('redis')) return
+    await occupy('redis', async () => (await disturbMaster(fleet, how, index)).recovered)
   }
 
   async function occupy(name: ServerName, work: () => Promise<void>): Promise<void> {

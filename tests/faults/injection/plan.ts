@@ -1,7 +1,9 @@
 import type { Intervention } from '../../proxy/link.ts'
 import { MOMENTS, type Moment } from '../../proxy/moments.ts'
 import type { Random } from '../../random.ts'
+import type { RedisKind, ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import { LOSSES, type Loss } from '../fleet/redis-host.ts'
+import { MASTER_FAULTS, type MasterFault } from './master-faults.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
 import { SQL_FAULTS, type SqlFault } from './sql-faults.ts'
 
@@ -14,6 +16,7 @@ export type Fault =
   | { kind: `freeze-${FaultyProcess}`; index: number; ms: number }
   | { kind: 'kill-redis' | 'kill-postgres' }
   | { kind: 'lose-redis'; loss: Loss; lagMs: number }
+  | { kind: 'disturb-master'; how: MasterFault; index: number }
   | { kind: 'cut-link'; index: number; server: 'redis' | 'postgres' }
   | { kind: 'sever-link' | 'hold-link'; index: number; server: 'redis' | 'postgres'; ms: number }
   | { kind: 'client-kill'; index: number }
@@ -37,26 +40,71 @@ const HOUR_MS = 3_600_000
 const MEAN_GAP_MS = 740
 /** In each interval of this length, Redis loses data once. */
 const LOSS_EVERY_MS = 6000
+/** In each interval of this length, a master of a Redis with replicas stops being one. */
+const MASTER_FAULT_EVERY_MS = 12_000
 
-/** Chooses faults and their times. The same seed gives the same plan. */
-export function planFaults(random: Random, forMs: number): PlannedFault[] {
-  const plan = planLosses(random.fork('losses'), forMs)
-  for (let atMs = gapMs(random); atMs < forMs; atMs += gapMs(random))
-    plan.push({ atMs, fault: chooseFault(random) })
+/** Chooses faults and their times. The same seed gives the same plan for the same Redis. */
+export function planFaults(random: Random, forMs: number, redis: RedisKind): PlannedFault[] {
+  const isReplicated = redis === 'cluster' || redis === 'sentinel'
+  const losses = random.fork('losses')
+  const plan = isReplicated ? planMasterFaults(losses, forMs, redis) : planLosses(losses, forMs)
+  for (let atMs = gapMs(random); atMs < forMs; atMs += gapMs(random)) {
+    const fault = chooseFault(random)
+    if (!isReplicated || !needsOneRedis(fault)) plan.push({ atMs, fault })
+  }
   return plan
 }
 
-/** Each kind of loss comes once before any comes again, so that a short run has several of them. */
 function planLosses(random: Random, forMs: number): PlannedFault[] {
+  return planInTurn(random, forMs, LOSS_EVERY_MS, LOSSES, (loss) => {
+    return { kind: 'lose-redis', loss, lagMs: random.between(20, 1500) }
+  })
+}
+
+function planMasterFaults(
+  random: Random,
+  forMs: number,
+  redis: ReplicatedRedis['kind'],
+): PlannedFault[] {
+  return planInTurn(random, forMs, MASTER_FAULT_EVERY_MS, MASTER_FAULTS[redis], (how) => {
+    return { kind: 'disturb-master', how, index: random.between(0, 1000) }
+  })
+}
+
+/** Each choice comes once before any comes again, so that a short run has several of them. */
+function planInTurn<T>(
+  random: Random,
+  forMs: number,
+  everyMs: number,
+  choices: readonly T[],
+  toFault: (choice: T) => Fault,
+): PlannedFault[] {
   const plan: PlannedFault[] = []
-  const left: Loss[] = []
-  for (let fromMs = 0; fromMs + LOSS_EVERY_MS <= forMs; fromMs += LOSS_EVERY_MS) {
-    if (left.length === 0) left.push(...LOSSES)
-    const [loss = 'flush'] = left.splice(random.between(0, left.length - 1), 1)
-    const atMs = fromMs + random.between(0, LOSS_EVERY_MS)
-    plan.push({ atMs, fault: { kind: 'lose-redis', loss, lagMs: random.between(20, 1500) } })
+  const left: T[] = []
+  for (let fromMs = 0; fromMs + everyMs <= forMs; fromMs += everyMs) {
+    if (left.length === 0) left.push(...choices)
+    const [choice] = left.splice(random.between(0, left.length - 1), 1) as [T]
+    const atMs = fromMs + random.between(0, everyMs)
+    plan.push({ atMs, fault: toFault(choice) })
   }
   return plan
+}
+
+/** True for a fault of the only Redis, or of the proxies to it. */
+function needsOneRedis(fault: Fault): boolean {
+  switch (fault.kind) {
+    case 'kill-redis':
+    case 'refuse-writes':
+      return true
+    case 'cut-link':
+    case 'sever-link':
+    case 'hold-link':
+      return fault.server === 'redis'
+    case 'moment':
+      return fault.moment !== 'commit'
+    default:
+      return false
+  }
 }
 
 /** Exponentially distributed, so that some faults overlap and some pauses are long. */

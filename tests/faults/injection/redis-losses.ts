@@ -1,10 +1,11 @@
 import { queryOnce } from '../../stack/databases.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Loss } from '../fleet/redis-host.ts'
+import type { MasterFault } from './master-faults.ts'
 
 /** A loss of data, with what PostgreSQL had recorded as accepted before it. */
 export interface RedisLoss {
-  kind: Loss
+  kind: Loss | MasterFault
   /** True if nothing was left. */
   isFull: boolean
   /** When Redis had lost its data, ms since 1970. */
@@ -15,11 +16,26 @@ export interface RedisLoss {
 
 /** Makes the Redis of a fleet lose data, and adds that to the losses of the fleet. */
 export async function loseRedis(fleet: Fleet, kind: Loss, lagMs = 0): Promise<void> {
+  await withLoss(fleet, kind, () => fleet.loseRedis(kind, lagMs))
+}
+
+/** Does what may make Redis lose data, and adds that to the losses of the fleet. */
+export async function withLoss<T>(
+  fleet: Fleet,
+  kind: RedisLoss['kind'],
+  work: () => Promise<T>,
+): Promise<T> {
   const recorded = await queryOnce(
     fleet.postgres.url,
     `SELECT job_id AS "jobId", line_name AS "lineName" FROM accepted_jobs ORDER BY accepted_no`,
   ).catch(() => [])
-  await fleet.loseRedis(kind, lagMs)
-  const isFull = kind !== 'lagging-replica' && (kind !== 'killed' || fleet.persistence === 'none')
-  fleet.losses.push({ kind, isFull, lostAtMs: Date.now(), recorded })
+  const result = await work()
+  fleet.losses.push({ kind, isFull: isFull(kind, fleet), lostAtMs: Date.now(), recorded })
+  return result
 }
+
+function isFull(kind: RedisLoss['kind'], { persistence }: Fleet): boolean {
+  return FULL_LOSSES.has(kind) || (kind === 'killed' && persistence === 'none')
+}
+
+const FULL_LOSSES: ReadonlySet<string> = new Set<Loss>(['flush', 'deleted-files', 'no-persistence'])

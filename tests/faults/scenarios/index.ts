@@ -9,6 +9,7 @@ import { frozenTransaction } from './frozen-transaction.ts'
 import { holdClocks } from './hold-clocks.ts'
 import { killedNotifier } from './killed-notifier.ts'
 import { lapses } from './lapses.ts'
+import { lostMasters } from './lost-masters.ts'
 import { lostRedis } from './lost-redis.ts'
 import { million } from './million.ts'
 import { persistence } from './persistence.ts'
@@ -38,6 +39,7 @@ export const SCENARIOS: Scenario[] = [
   pruning,
   million,
   lostRedis,
+  lostMasters,
   persistence,
   refusedWrites,
   failover,

@@ -1,3 +1,4 @@
+import type { RedisKind } from '../../stack/redis/deployment.ts'
 import type { Finding } from '../check/finding.ts'
 
 export interface ScenarioOptions {
@@ -22,8 +23,14 @@ export interface Scenario {
   name: string
   /** What a successful run proves, in one sentence. */
   proves: string
+  /** The kinds of Redis on which it runs. Default: those with one server. */
+  worksOn?: readonly RedisKind[]
   run(options: ScenarioOptions): Promise<ScenarioResult>
 }
+
+/** Tells whether a scenario runs on a kind of Redis. */
+export const worksOn = ({ worksOn: kinds = ['single', 'valkey'] }: Scenario, kind: RedisKind) =>
+  kinds.includes(kind)
 
 export const isGood = ({ missed, findings }: ScenarioResult): boolean =>
   missed.length === 0 && findings.length === 0

@@ -7,15 +7,31 @@ export type RedisKind = 'single' | 'cluster' | 'sentinel' | 'valkey'
 
 export const REDIS_KINDS: readonly RedisKind[] = ['single', 'cluster', 'sentinel', 'valkey']
 
+/**
+ * The kind that `TEST_REDIS` names; `single` if it is not set.
+ *
+ * @throws Error if there is no such kind
+ */
+export function chosenRedis(env: NodeJS.ProcessEnv = process.env): RedisKind {
+  return readRedisKind(env['TEST_REDIS'] || 'single')
+}
+
+/** @throws Error if there is no such kind */
+export function readRedisKind(text: string): RedisKind {
+  const kind = REDIS_KINDS.find((one) => one === text)
+  if (kind !== undefined) return kind
+  throw new Error(`Redis must be one of ${REDIS_KINDS.join(', ')}, not "${text}"`)
+}
+
 /** One server with data, whether it is a master or a replica. */
 export interface RedisNode extends Server {
   port: number
   folder: string
 }
 
-/** A running Redis of one kind, of one server or several. */
-export interface RedisDeployment {
-  kind: RedisKind
+/** Several servers of which one replaces another that fails. */
+export interface ReplicatedRedis {
+  kind: 'cluster' | 'sentinel'
   /** Where its servers come from, as printed at the start. */
   source: string
   /** The settings with which a service finds it. */
@@ -25,11 +41,6 @@ export interface RedisDeployment {
   masters(): Promise<RedisNode[]>
   /** A client that finds each key. The caller disconnects it. */
   connect(): Redis | Cluster
-  stop(): Promise<void>
-}
-
-/** A deployment that fails over to a replica. */
-export interface ReplicatedRedis extends RedisDeployment {
   /**
    * Kills a master, and waits until its replica has been promoted.
    * @param pick chooses the master
@@ -44,4 +55,5 @@ export interface ReplicatedRedis extends RedisDeployment {
   failOver(pick?: number): Promise<void>
   /** Waits until every node runs, and every master has a replica in step. */
   healthy(): Promise<void>
+  stop(): Promise<void>
 }

@@ -1,0 +1,60 @@
+import { Redis } from 'ioredis'
+import { fromRoot, readText } from '../../../tools/dev-stack/files.mjs'
+
+/** A user of Redis with the rules of `deploy/redis/ticket-line.acl`. */
+export interface RestrictedUser {
+  /** The address of the same Redis with this user. */
+  url: string
+  /** What the user was not allowed to do so far, as `ACL LOG` has it. */
+  denials(): Promise<string[]>
+  remove(): Promise<void>
+}
+
+/** @returns the rules for an installation with this key prefix */
+export function rulesFor(keyPrefix: string): string[] {
+  const lines = readText(fromRoot('deploy/redis/ticket-line.acl')).split('\n')
+  const rules = lines.filter((line) => !line.startsWith('#')).join(' ')
+  return rules.replaceAll('tickets{', `${keyPrefix}{`).trim().split(/\s+/)
+}
+
+/** Creates the user as docs/operations.md describes it. */
+export async function createRestrictedUser(
+  redisUrl: string,
+  keyPrefix: string,
+): Promise<RestrictedUser> {
+  const name = `services-of-${keyPrefix}`
+  const withAdmin = async <T>(work: (redis: Redis) => Promise<T>): Promise<T> => {
+    const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
+    redis.on('error', () => undefined)
+    try {
+      return await work(redis)
+    } finally {
+      redis.disconnect()
+    }
+  }
+  await withAdmin((redis) =>
+    redis.call('ACL', 'SETUSER', name, 'reset', 'on', '>secret', ...rulesFor(keyPrefix)),
+  )
+  const url = new URL(redisUrl)
+  url.username = name
+  url.password = 'secret'
+  return {
+    url: url.toString(),
+    denials: () =>
+      withAdmin(async (redis) => {
+        const entries = (await redis.call('ACL', 'LOG', 1000)) as string[][]
+        return entries
+          .map((entry) => new Map(pairsOf(entry)))
+          .filter((entry) => entry.get('username') === name)
+          .map((entry) => `${entry.get('reason')}: ${entry.get('object')}`)
+      }),
+    remove: () => withAdmin(async (redis) => void (await redis.call('ACL', 'DELUSER', name))),
+  }
+}
+
+function pairsOf(reply: string[]): [string, string][] {
+  return Array.from({ length: reply.length / 2 }, (_, i) => [
+    String(reply[2 * i]),
+    String(reply[2 * i + 1]),
+  ])
+}
