@@ -60,6 +60,7 @@ export {
   type ListedEvent,
   pageEvents,
 } from './reads/event-list.js'
+export * from './reads/event-sales.js'
 export * from './reads/live-states.js'
 export * from './reads/recent-decisions.js'
 export * from './reads/sales.js'

@@ -10,15 +10,19 @@ export const METRIC_PREFIX = 'ticket_line_'
  */
 const LAG_PRECISION_MS = 100
 
-/** Creates a registry with the metrics of all processes: memory, CPU, event loop lag, build. */
-export function createRegistry(service: string): Registry {
+/**
+ * Creates a registry with the metrics of all processes: memory, CPU, event loop lag, build.
+ *
+ * @param commit the commit of the build, if it is known
+ */
+export function createRegistry(service: string, commit = 'unknown'): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   new Gauge({
     name: `${METRIC_PREFIX}build_info`,
-    help: 'Always 1, labeled with the service, its version and that of Node.',
-    labelNames: ['service', 'version', 'node'],
+    help: 'Always 1, labeled with the service, its version, its commit and the version of Node.',
+    labelNames: ['service', 'version', 'commit', 'node'],
     registers: [registry],
-  }).set({ service, version: VERSION, node: process.versions.node }, 1)
+  }).set({ service, version: VERSION, commit, node: process.versions.node }, 1)
   return registry
 }

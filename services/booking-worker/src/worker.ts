@@ -1,6 +1,7 @@
 import {
   type AcceptedJobStore,
   checkDatabase,
+  countLatestDecisions,
   createAcceptedJobStore,
   createDatabase,
   createLineStore,
@@ -9,6 +10,7 @@ import {
   KEYED_PLANS,
   type LineStore,
   readDueEvents,
+  readEventSales,
   readHoldsOverview,
   whenReachable,
 } from '@ticket-line/db'
@@ -42,6 +44,7 @@ import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
 import { createMetrics, type WorkerMetrics } from './metrics.js'
 import { createPruner } from './pruner.js'
+import { watchSales } from './sales-metrics.js'
 import { startSettleClock } from './settle-clock.js'
 import { traceJob } from './trace-job.js'
 
@@ -93,7 +96,7 @@ export async function startWorker(
   const { redis } = member
 
   const registry = createLineRegistry(redis, config.layout)
-  const promRegistry = createRegistry('booking-worker')
+  const promRegistry = createRegistry('booking-worker', config.commit)
   const metrics = createMetrics(promRegistry, () => lineServer.counts())
   const addPoolMetrics = createPoolMetrics(promRegistry)
   addPoolMetrics('line', database.pool)
@@ -149,6 +152,13 @@ export async function startWorker(
     clock: systemClock,
   })
   closers.push('fleet metrics', () => void fleet.stop())
+  const sales = watchSales({
+    ...polled,
+    countDecisions: (limit) => countLatestDecisions(maintenance.pool, limit),
+    readSales: (eventIds) => readEventSales(maintenance.pool, eventIds),
+    clock: systemClock,
+  })
+  closers.push('sales metrics', () => void sales.stop())
 
   const health = await serveHealth({
     host: config.host,

@@ -78,7 +78,7 @@ export async function startNotifier(
     onRefused,
   })
 
-  const registry = createRegistry('notifier')
+  const registry = createRegistry('notifier', config.commit)
   const addPoolMetrics = createPoolMetrics(registry)
   addPoolMetrics('notifier', pool)
 

@@ -135,6 +135,11 @@ describe('readBasics', () => {
     })
   })
 
+  it('reads the commit of the build from BUILD_COMMIT, which may be empty', () => {
+    expect(readBasics(readEnv({ ...good, BUILD_COMMIT: '0c16a9b' })).commit).toBe('0c16a9b')
+    expect(readBasics(readEnv({ ...good, BUILD_COMMIT: '' })).commit).toBeUndefined()
+  })
+
   it('reads the schema of the tables from DATABASE_SCHEMA', () => {
     const env = readEnv({ ...good, DATABASE_SCHEMA: 'tickets' })
     expect(readBasics(env).databaseSchema).toBe('tickets')

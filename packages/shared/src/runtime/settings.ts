@@ -19,6 +19,8 @@ export interface Basics {
   databaseSchema: string
   redisUrl: string
   logLevel: string
+  /** The commit from which the image was built, for metrics; undefined if nobody has set it. */
+  commit: string | undefined
 }
 
 /** @throws ConfigError naming the variable that cannot be used */
@@ -29,6 +31,7 @@ export function readBasics(env: EnvReader): Basics {
     databaseSchema: readDatabaseSchema(env),
     redisUrl: readRedisUrl(env),
     logLevel: env.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+    commit: env.optional('BUILD_COMMIT'),
   }
 }
 
