@@ -1,26 +1,64 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { run } from '../../tools/dev-stack/commands.mjs'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { type System, startSystem } from '../stack/system.ts'
+import { dashboards, expressionsOf } from './dashboards.ts'
+import { metricsIn, promtool } from './promql.ts'
 
 const read = (...parts: string[]): string => readFileSync(fromRoot(...parts), 'utf8')
 const rules = read('deploy/prometheus/alerts.yml')
+const tested = read('deploy/prometheus/alerts.test.yml')
 const runbook = read('docs/operations.md')
 const watched = runbook.slice(runbook.indexOf('## What to watch'), runbook.indexOf('## Runbook'))
-const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map((match) => match[1] as string)
+/** The text of each alert by its name. */
+const alerts = new Map(
+  rules
+    .split(/^ +- alert: /m)
+    .slice(1)
+    .map((text): [string, string] => [/^\w+/.exec(text)?.[0] ?? '', text]),
+)
+
+/** The expression of an alert, which is the rest of a line or a block. */
+function expressionOf(alert: string): string {
+  const [, line, block] = /^ +expr: (?:([^|\n].*)|\|\n((?: {10}.*\n)+))/m.exec(alert) ?? []
+  return line ?? block ?? ''
+}
 
 describe('alerts', () => {
-  it.each(alerts)('has a section in the runbook for the alert %s, which links to it', (alert) => {
-    expect(runbook).toContain(`### ${alert}\n`)
-    expect(rules).toContain(`docs/operations.md#${alert.toLowerCase()}`)
-  })
+  it.each([...alerts])(
+    'has a section in the runbook for the alert %s, which links to it',
+    (name, text) => {
+      expect(runbook).toContain(`### ${name}\n`)
+      expect(text).toMatch(
+        new RegExp(`^ +runbook_url: https://\\S+/docs/operations.md#${name.toLowerCase()}$`, 'm'),
+      )
+    },
+  )
 
   it('quotes every text that begins with a template, because YAML would read it as a mapping', () => {
     expect(rules.split('\n').filter((line) => /^\s*(- )?\w+: \{\{/.test(line))).toEqual([])
   })
+
+  it.each(['OneApi', 'SlowBookings', 'DiskAlmostFull', 'DiskFilling'])(
+    'has a test of promtool in which the alert %s fires, and one in which it does not',
+    (name) => {
+      expect(tested).toMatch(new RegExp(`alertname: ${name}, exp_alerts: \\[\\]`))
+      expect(tested).toMatch(new RegExp(`alertname: ${name}\\n +exp_alerts:(?! \\[\\])`))
+    },
+  )
+
+  it.skipIf(promtool === undefined)(
+    'fires when the tests in alerts.test.yml say so, according to promtool',
+    { timeout: 120_000 },
+    async () => {
+      const cwd = fromRoot('deploy', 'prometheus')
+      await run(promtool ?? '', ['test', 'rules', 'alerts.test.yml'], { cwd })
+    },
+  )
 })
 
-describe('metrics in alerts, dashboard, autoscaling and the pages about operations', () => {
+describe('metrics in alerts, dashboards, autoscaling and the pages about operations', () => {
   let system: System
   let exported: string
   beforeAll(async () => {
@@ -32,24 +70,42 @@ describe('metrics in alerts, dashboard, autoscaling and the pages about operatio
   }, 120_000)
   afterAll(() => system?.stop())
 
-  it('uses only metrics that a service exports', () => {
+  /** Selects the names that no service exports. */
+  function unknownOf(names: string[]): string[] {
     const known = new Set(
       [...exported.matchAll(/^# TYPE (\w+) /gm)].map((match) => match[1] as string),
     )
-    const files = [
-      'deploy/prometheus/alerts.yml',
-      'deploy/grafana/dashboards/ticket-line.json',
-      'deploy/keda/scaled-objects.yml',
-      'docs/scaling.md',
-    ]
-    const used = [watched, ...files.map((file) => read(file))].flatMap((text) =>
-      [...text.matchAll(/\b(?:ticket_line|nodejs|process)_[a-z0-9_]+\b/g)].map(([name]) => name),
-    )
-    expect(used.length).toBeGreaterThan(40)
-    const unknown = used.filter(
+    const unknown = names.filter(
       (name) => !known.has(name) && !known.has(name.replace(/_(bucket|count|sum)$/, '')),
     )
-    expect([...new Set(unknown)]).toEqual([])
+    return [...new Set(unknown)]
+  }
+
+  it('uses only metrics that a service exports', () => {
+    const files = ['deploy/prometheus/alerts.yml', 'deploy/keda/scaled-objects.yml']
+    const pages = [watched, read('docs/scaling.md')]
+    // `process_requests` and the like are limits. `ticket_line_event_.*` is a pattern of names.
+    const name =
+      /\b(?:(?:ticket_line|nodejs)_[a-z0-9_]+|process_[a-z0-9_]+_(?:seconds|total|bytes|fds))\b(?!\.\*)/g
+    const used = [...pages, ...files.map((file) => read(file))].flatMap((text) =>
+      [...text.matchAll(name)].map(([found]) => found),
+    )
+    expect(used.length).toBeGreaterThan(40)
+    expect(unknownOf(used)).toEqual([])
+  })
+
+  it('has no other metric in an expression than those of services, Prometheus and disks', () => {
+    // `up` and `ALERTS` are Prometheus's own.
+    const others =
+      /^(?:up|ALERTS|node_filesystem_(?:avail|size)_bytes|kubelet_volume_stats_(?:available|capacity)_bytes)$/
+    const expressions = [
+      ...[...alerts.values()].map(expressionOf),
+      ...dashboards.flatMap(expressionsOf),
+    ]
+    for (const expression of expressions)
+      expect(metricsIn(expression).length, expression).toBeGreaterThan(0)
+    const used = expressions.flatMap(metricsIn)
+    expect(unknownOf(used.filter((name) => !others.test(name)))).toEqual([])
   })
 
   it('exports a counter from the start if an alert uses its increase', () => {
@@ -72,5 +128,13 @@ describe('metrics in alerts, dashboard, autoscaling and the pages about operatio
     }
     // The exported numbers may be a second old.
     await expect.poll(missing, { timeout: 10_000 }).toEqual([])
+  })
+
+  it('documents each limit by which requests are refused', () => {
+    const limits = [...exported.matchAll(/^ticket_line_refusals_total\{limit="(\w+)"\}/gm)]
+    expect(limits.length).toBeGreaterThan(10)
+    const section = watched.slice(watched.indexOf('### Refusals by limit'))
+    for (const [, limit = ''] of limits)
+      expect(section).toMatch(new RegExp(`^\\|.*\`${limit}\``, 'm'))
   })
 })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -177,6 +178,35 @@ describe('limits shared by all processes', () => {
     )
     expect(count(answers, 429)).toBe(10)
     expect(remainingOf(await get('/events', { ...from(address), token: ada }))).toBe(49)
+  })
+
+  it('names the limit of each refusal in the metrics', async () => {
+    /** Refusals of a limit, in all processes. */
+    async function refusals(limit: string): Promise<number> {
+      const series = new RegExp(`^ticket_line_refusals_total\\{limit="${limit}"\\} (\\d+)$`, 'm')
+      const pages = await Promise.all(system.apis.map(({ url }) => fetch(`${url}/metrics`)))
+      const texts = await Promise.all(pages.map((page) => page.text()))
+      return texts.reduce((sum, text) => sum + Number(series.exec(text)?.[1]), 0)
+    }
+    const key = await createKey('mara', {
+      scopes: ['events:read'],
+      rateLimit: { requests: 3, windowSeconds: 60 },
+    })
+    const cases: [limit: string, requests: number, path: string, options: RequestOptions][] = [
+      ['requests', 53, '/events', from(newAddress())],
+      ['polls', 63, '/jobs/none', { ...from(newAddress()), token: await system.token('paul') }],
+      ['unknown_path', 103, '/nothing', from(newAddress())],
+      ['key', 6, '/events', { ...from(newAddress()), token: key }],
+    ]
+    // A rendered page is served for a second.
+    await sleep(1100)
+    for (const [limit, requests, path, options] of cases) {
+      const before = await refusals(limit)
+      const answers = await times(requests, (n) => get(path, options, n))
+      const refused = count(answers, 429)
+      expect(refused, limit).toBeGreaterThan(0)
+      await expect.poll(() => refusals(limit), { timeout: 10_000 }).toBe(before + refused)
+    }
   })
 
   it('counts polls of jobs separately from other requests', async () => {

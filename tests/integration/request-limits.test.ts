@@ -17,12 +17,17 @@ beforeAll(async () => {
 })
 afterAll(() => system?.stop())
 
-async function underWay(what: string): Promise<number> {
+async function metric(series: string): Promise<number> {
   const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
   const { body } = await system.api.get('/metrics', { headers })
-  const line = new RegExp(`^ticket_line_http_requests_under_way\\{what="${what}"\\} (\\d+)$`, 'm')
-  return Number(line.exec(body)?.[1])
+  const line = String(body)
+    .split('\n')
+    .find((text) => text.startsWith(`${series} `))
+  return Number(line?.slice(series.length + 1))
 }
+
+const underWay = (what: string) => metric(`ticket_line_http_requests_under_way{what="${what}"}`)
+const refusals = (limit: string) => metric(`ticket_line_refusals_total{limit="${limit}"}`)
 
 describe('an API process at its limit of concurrent requests', () => {
   it('answers 503 busy over the limit of concurrent requests but still answers probes', async () => {
@@ -38,6 +43,7 @@ describe('an API process at its limit of concurrent requests', () => {
     expect((await system.api.get('/readyz')).status).toBe(200)
     for (const { status } of await Promise.all(pending)) expect(status).toBe(202)
     expect((await system.api.get('/events')).status).toBe(200)
+    await expect.poll(() => refusals('process_requests'), { timeout: 10_000 }).toBe(1)
   })
 
   it('limits long polls separately, so that they do not block other requests', async () => {
@@ -59,6 +65,7 @@ describe('an API process at its limit of concurrent requests', () => {
     for (const answer of await Promise.all(polls)) {
       expect(answer).toMatchObject({ status: 200, body: { state: 'queued' } })
     }
+    await expect.poll(() => refusals('process_waits'), { timeout: 10_000 }).toBe(1)
   })
 })
 

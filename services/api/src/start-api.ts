@@ -57,7 +57,7 @@ export async function startApi(
   closers: Closers,
   onRefused: (message: string) => void,
 ): Promise<{ port: number }> {
-  const metrics = createMetrics()
+  const metrics = createMetrics(config.commit)
   const databases = openDatabases(config, log, metrics, closers)
   const limitTimeoutMs = Math.min(RATE_LIMIT_MS, config.line.redisTimeoutMs)
   const redis = createFailFastRedis(config.redisUrl, limitTimeoutMs, {

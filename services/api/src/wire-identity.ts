@@ -113,7 +113,11 @@ export async function wireIdentity({
     queued: MAX_QUEUED_SIGN_INS,
     maxQueuedMs: MAX_SIGN_IN_QUEUED_MS,
     refusal: () =>
-      busy('Too many people are signing in right now. Please try again.', RETRY_SIGN_IN_AFTER_S),
+      busy(
+        'Too many people are signing in right now. Please try again.',
+        'password_checks',
+        RETRY_SIGN_IN_AFTER_S,
+      ),
   })
   const attempts = createSignInAttempts({ redis, prefix, config: config.limits, concurrency })
   const limits = createLimits({ redis, prefix, config: config.limits, attempts, log })

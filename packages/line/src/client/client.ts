@@ -168,7 +168,7 @@ export function createLineClient(options: LineClientOptions): LineService {
     async submit(request, submitOptions) {
       if (!availability.redis() || !availability.postgres()) return { kind: 'unavailable' }
       if (!options.readiness.isReady()) return { kind: 'unavailable' }
-      if (!capacity.hasCapacity()) return { kind: 'busy' }
+      if (!capacity.hasCapacity()) return { kind: 'busy', limit: 'redis_memory' }
       return submitter.submit(request, submitOptions)
     },
     recentLines: createLineRegistry(redis, layout).recentLines,

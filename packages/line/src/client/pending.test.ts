@@ -128,7 +128,7 @@ describe('a pending command', () => {
 
     resolvePending(job, () => booked)
     failPending(job, 'unknown')
-    answer(pending, { kind: 'busy' })
+    answer(pending, { kind: 'busy', limit: 'line_depth' })
 
     expect(answers).toEqual([{ kind: 'decided', commandId: 'event-1.x.1.0', outcome: booked }])
   })

@@ -569,7 +569,7 @@ describe('an event at its depth limit', () => {
     await pass(0)
 
     expect(job(0).payload.commands.map(({ userId }) => userId)).toEqual(['ann'])
-    expect(bob.result).toEqual({ kind: 'busy' })
+    expect(bob.result).toEqual({ kind: 'busy', limit: 'line_depth' })
     expect(ann.result).toBeUndefined()
     expect(takenBack).toEqual([])
     expect(submitter.counts()).toEqual({ commands: 1, held: 0, jobs: 1 })
@@ -583,7 +583,7 @@ describe('an event at its depth limit', () => {
     for (let i = 0; i < 5; i++) {
       const ann = submit('ann')
       await pass(0)
-      expect(ann).toEqual({ result: { kind: 'busy' }, afterMs: 0 })
+      expect(ann).toEqual({ result: { kind: 'busy', limit: 'line_depth' }, afterMs: 0 })
     }
   })
 

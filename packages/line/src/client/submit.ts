@@ -317,7 +317,7 @@ function selectAdmitted(
     const { eventId } = command.request
     const left = counts.get(eventId) ?? 0
     if (left > 0) counts.set(eventId, left - 1)
-    else answer(command, { kind: 'busy' })
+    else answer(command, { kind: 'busy', limit: 'line_depth' })
     return left > 0
   })
 }

@@ -7,7 +7,7 @@ export type SubmitResult =
   /** It is decided or will be: its job is recorded in PostgreSQL. */
   | { kind: 'accepted'; commandId: string; etaSeconds: number | null }
   /** Its event has reached its depth limit, or Redis is nearly full. Nothing was stored. */
-  | { kind: 'busy' }
+  | { kind: 'busy'; limit: 'line_depth' | 'redis_memory' }
   /**
    * Redis or PostgreSQL is unavailable, and the command will never take effect. `commandId` is set
    * if the command was already part of a job.

@@ -66,7 +66,7 @@ function registerRoute({ signIn }: AccountDeps): Route {
     async handler(c, { body }, reply) {
       refuseCommonPassword(body.password, '/password')
       const result = await signIn.register({ ...body, address: c.get('clientAddress') })
-      if (result.kind === 'limited') return refuse(c, result.state)
+      if (result.kind === 'limited') return refuse(c, result.state, 'sign_in')
       showLimit(c, result.state)
       if (result.kind === 'failed') throw new AppError('user_exists', USER_EXISTS)
       return reply(c, 201, { userId: result.value.userId })
@@ -103,7 +103,7 @@ function loginRoute(deps: AccountDeps): Route {
     responses: granted,
     async handler(c, { body }, reply) {
       const result = await deps.signIn.signIn({ ...body, address: c.get('clientAddress') })
-      if (result.kind === 'limited') return refuse(c, result.state)
+      if (result.kind === 'limited') return refuse(c, result.state, 'sign_in')
       showLimit(c, result.state)
       if (result.kind === 'failed') throw invalidCredentials(WRONG_CREDENTIALS)
       const session = await deps.sessions.start(result.value)
@@ -212,7 +212,7 @@ function passwordRoute({ signIn, overrides }: AccountDeps): Route {
       const address = c.get('clientAddress')
       const change = { userId, password, newPassword, address, keptFamilyId }
       const result = await signIn.changePassword(change)
-      if (result.kind === 'limited') return refuse(c, result.state)
+      if (result.kind === 'limited') return refuse(c, result.state, 'sign_in')
       showLimit(c, result.state)
       if (result.kind === 'failed') throw invalidCredentials('The password is wrong.')
       overrides.applyLocally(result.value)

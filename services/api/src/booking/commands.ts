@@ -120,6 +120,7 @@ export async function runCommand(
     waitMs: waitMsOf(preferences, resultWaitMs),
     spentMs: (c.get('rateLimitMs') ?? 0) + readMs,
   })
+  if (result.kind === 'busy') c.set('refusedBy', result.limit)
   if (result.kind === 'decided') sales.learn(eventId, result.outcome.outcome)
   auditCommand(c, request, result)
   if ('commandId' in result) observeJobSize(metrics, result.commandId)

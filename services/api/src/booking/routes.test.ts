@@ -96,7 +96,7 @@ describe('POST /book', () => {
   })
 
   it.each([
-    [{ kind: 'busy' } as const, 'busy', null],
+    [{ kind: 'busy', limit: 'line_depth' } as const, 'busy', null],
     [{ kind: 'unavailable' } as const, 'unavailable', null],
     [{ kind: 'unavailable', commandId } as const, 'unavailable', location],
     [{ kind: 'unknown', commandId } as const, 'unknown', location],

@@ -86,7 +86,7 @@ async function principalOfHeader(
   const refusal = await countOn(limitSignIn, c)
   if (refusal !== undefined) return refusal
   const result = await signIn.signIn({ ...credentials, address: c.get('clientAddress') })
-  if (result.kind === 'limited') return refuse(c, result.state)
+  if (result.kind === 'limited') return refuse(c, result.state, 'sign_in')
   showLimit(c, result.state)
   if (result.kind === 'failed') return undefined
   // A browser sends Basic credentials with every request. The session avoids hashing each time.

@@ -78,7 +78,7 @@ async function signInByForm(
   const refuseCredentials = (): Response => sendPage(c, 401, signInPage(WRONG_CREDENTIALS))
   if (!isUserId(userId) || !isPassword(password)) return refuseCredentials()
   const result = await signIn.signIn({ userId, password, address: c.get('clientAddress') })
-  if (result.kind === 'limited') return refuse(c, result.state)
+  if (result.kind === 'limited') return refuse(c, result.state, 'sign_in')
   showLimit(c, result.state)
   if (result.kind === 'failed') return refuseCredentials()
   if (result.value.role !== 'admin')

@@ -51,7 +51,7 @@ export async function sendExport<Row>(
   const leave = await exports.enter(principalOf(c).userId)
   if (leave === undefined) {
     c.header('Retry-After', String(RETRY_EXPORT_AFTER_S))
-    return tooManyRequests(c)
+    return tooManyRequests(c, 'user_download')
   }
   const rows = await begin().catch(async (error: unknown) => {
     await leave()

@@ -48,7 +48,7 @@ it('logs nothing when users act for themselves', async () => {
 })
 
 it('logs nothing for a command that was not stored', async () => {
-  const app = appUnderTest({ log, line: fakeLine({ kind: 'busy' }) })
+  const app = appUnderTest({ log, line: fakeLine({ kind: 'busy', limit: 'line_depth' }) })
 
   await call(app, 'POST /cancel', { ...olga, body: { eventId: 1, userId: 'eve' } })
 

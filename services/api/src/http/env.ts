@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Log } from '@ticket-line/shared'
+import type { LimitName } from '../limits/limit-names.js'
 import type { Principal } from './principal.js'
 
 /** Hono's types for this app: what middleware and handlers share about one request. */
@@ -18,6 +19,8 @@ export interface AppEnv {
     rateLimitKey: string | undefined
     /** How long the rate limit took to count this request, ms. */
     rateLimitMs: number | undefined
+    /** The limit that refused this request, for metrics. */
+    refusedBy: LimitName | undefined
     /** How long it took to read whether the caller is staff of the event, ms. */
     staffReadMs: number | undefined
     /**

@@ -3,6 +3,7 @@ import { AppError, type ErrorCode, PROBLEMS, type ProblemExtras } from '@ticket-
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { z } from 'zod'
+import type { LimitName } from '../limits/limit-names.js'
 import type { AppEnv } from './env.js'
 import { type PlainResponse, retryAfter, sendPlain } from './reply.js'
 import { countSchema, positionSchema, timeSchema } from './schemas.js'
@@ -91,9 +92,24 @@ export function throwUnavailable(): never {
   throw unavailable()
 }
 
-/** Creates the error for a request that exceeds a concurrency limit of this process. */
-export function busy(message: string, retryAfterSeconds = 1): AppError {
-  return new AppError('busy', message, { headers: retryAfter(retryAfterSeconds) })
+/** The error for a request that exceeds a limit of this process. */
+class BusyError extends AppError {
+  /** The limit, for metrics; undefined if the process is stopping. */
+  readonly limit: LimitName | undefined
+
+  constructor(message: string, limit: LimitName | undefined, retryAfterSeconds: number) {
+    super('busy', message, { headers: retryAfter(retryAfterSeconds) })
+    this.limit = limit
+  }
+}
+
+/**
+ * Creates the error for a request that exceeds a concurrency limit of this process.
+ *
+ * @param limit undefined if there is no limit, and the process only stops
+ */
+export function busy(message: string, limit?: LimitName, retryAfterSeconds = 1): AppError {
+  return new BusyError(message, limit, retryAfterSeconds)
 }
 
 export function eventNotFound(): AppError {
@@ -128,5 +144,6 @@ export function respondError(c: Context<AppEnv>, error: unknown): Response {
   }
   if (known.cause !== undefined)
     c.get('log')?.warn({ err: known.cause, requestId, code: known.code }, 'request refused')
+  if (known instanceof BusyError) c.set('refusedBy', known.limit)
   return sendPlain(c, problemResponse(known.code, known.message, known.extras))
 }

@@ -23,7 +23,7 @@ export interface RequestContextDeps {
   log: Log
   metrics: {
     requests: Histogram<'route' | 'method' | 'status'>
-    rateLimited: Counter
+    refusals: Counter<'limit'>
   }
   lifecycle: Lifecycle
   trustedProxies: TrustedProxies
@@ -89,9 +89,10 @@ export function createRequestContext({
     const preflight = cors?.answerPreflight(c)
     if (preflight !== undefined) c.res = preflight
     else if (PROBES.has(c.req.path)) await next()
-    else if (!requests.enter())
+    else if (!requests.enter()) {
+      c.set('refusedBy', 'process_requests')
       c.res = sendPlain(c, problemResponse('busy', OVERLOADED, { headers: retryAfter(1) }))
-    else {
+    } else {
       try {
         await next()
       } finally {
@@ -104,7 +105,10 @@ export function createRequestContext({
     const { status } = c.res
     const seconds = (performance.now() - startedAt) / 1000
     metrics.requests.observe({ route: routeOf(c), method: methodOf(c), status }, seconds)
-    if (status === 429) metrics.rateLimited.inc()
+    if (status === 429 || status === 503) {
+      const limit = c.get('refusedBy')
+      if (limit !== undefined) metrics.refusals.inc({ limit })
+    }
     // A 503 is logged at debug only: the loss of a server was logged when it happened, and the API
     // may refuse thousands of requests in a rush.
     const level = status === 500 ? 'warn' : 'debug'

@@ -36,7 +36,8 @@ export async function asLongPoll<T>(
   { requests, longPolls }: { requests: ConcurrencyLimit; longPolls: ConcurrencyLimit },
   wait: () => Promise<T>,
 ): Promise<T> {
-  if (!longPolls.enter()) throw busy('Too many clients are waiting. Please ask without waiting.')
+  if (!longPolls.enter())
+    throw busy('Too many clients are waiting. Please ask without waiting.', 'process_waits')
   requests.leave()
   try {
     return await wait()

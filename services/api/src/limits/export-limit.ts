@@ -58,7 +58,11 @@ export function createExportLimit({ max, redis, prefix, log }: ExportLimitDeps):
     async enter(userId) {
       if (usersHere.has(userId)) return undefined
       if (usersHere.size >= max) {
-        throw busy('Too many lists are being downloaded. Please try again.', RETRY_AFTER_SECONDS)
+        throw busy(
+          'Too many lists are being downloaded. Please try again.',
+          'process_downloads',
+          RETRY_AFTER_SECONDS,
+        )
       }
       usersHere.add(userId)
       const key = `${prefix}export:u:${userId}`

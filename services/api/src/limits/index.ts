@@ -7,6 +7,7 @@ import type { PrincipalKey } from '../http/principal.js'
 import type { UnmatchedLimit } from '../http/route.js'
 import { clientAddressKey, rateLimitKey } from './client-key.js'
 import type { LimitsConfig } from './config.js'
+import type { LimitName } from './limit-names.js'
 import { countOn, type LimitState, refuse, showLimit, tightest, tooManyRequests } from './reply.js'
 import { createSharedStore } from './shared-store.js'
 import type { SignInAttempts } from './sign-in-attempts.js'
@@ -105,14 +106,18 @@ export function createLimits({
 }: LimitsDeps): Limits {
   const { windowMs, requests, polls } = config
 
-  function createLimit(limit: number, store: CounterStore): MiddlewareHandler<AppEnv> {
+  function createLimit(
+    name: LimitName,
+    limit: number,
+    store: CounterStore,
+  ): MiddlewareHandler<AppEnv> {
     return rateLimiter<AppEnv>({
       windowMs,
       limit,
       store,
       standardHeaders: 'draft-7',
       keyGenerator: rateLimitKey,
-      handler: tooManyRequests,
+      handler: (c) => tooManyRequests(c, name),
     })
   }
 
@@ -146,10 +151,14 @@ export function createLimits({
     }
   }
 
-  const allAttempts = createLimit(requests, createSharedOnlyStore(sharedStore('attempts')))
+  const allAttempts = createLimit(
+    'sign_in',
+    requests,
+    createSharedOnlyStore(sharedStore('attempts')),
+  )
   async function login(c: Context<AppEnv>, next: Next): Promise<Response | undefined> {
     const failures = await attempts.read(c.get('clientAddress'))
-    if (failures.remaining === 0) return refuse(c, failures)
+    if (failures.remaining === 0) return refuse(c, failures, 'sign_in')
     const refusal = await allAttempts(c, () => {
       showLimit(c, failures)
       return next()
@@ -158,7 +167,7 @@ export function createLimits({
   }
 
   const generalStore = fallbackStore('general')
-  const general = measured(createLimit(requests, generalStore))
+  const general = measured(createLimit('requests', requests, generalStore))
 
   /** Counts a request in a window that is as long as the limit says. */
   async function countIn(
@@ -186,7 +195,7 @@ export function createLimits({
       const key = c.get('principal')?.key
       if (key === undefined) return limit(c, next)
       const state = await countIn(store, keyOf(key), limitOf(key))
-      if (state.isOver) return refuse(c, state)
+      if (state.isOver) return refuse(c, state, 'key')
       showLimit(c, state)
       return next()
     }
@@ -209,7 +218,8 @@ export function createLimits({
           ])
     c.set('rateLimitMs', clock.steadyMs() - startedAtMs)
     const exceeded = states.filter(({ isOver }) => isOver)
-    if (exceeded.length > 0) return refuse(c, latest(exceeded))
+    if (exceeded.length > 0)
+      return refuse(c, latest(exceeded), states[0]?.isOver ? 'key' : 'requests')
     showLimit(c, tightest(states))
     return undefined
   }
@@ -223,7 +233,7 @@ export function createLimits({
       resetMs,
       windowMs,
     }
-    if (totalHits > 2 * requests) return refuse(c, state)
+    if (totalHits > 2 * requests) return refuse(c, state, 'unknown_path')
     showLimit(c, state)
     return undefined
   }
@@ -241,20 +251,22 @@ export function createLimits({
       c.set('rateLimitKey', clientAddressKey(c))
       return general(c, next)
     },
-    poll: orByKey(createLimit(polls, pollStore), pollStore, pollsOf),
+    poll: orByKey(createLimit('polls', polls, pollStore), pollStore, pollsOf),
     keyAndUser,
-    dashboard: createLimit(dashboardLimit(windowMs), fallbackStore('dashboard')),
+    dashboard: createLimit('dashboard', dashboardLimit(windowMs), fallbackStore('dashboard')),
     // No API key may make these calls, so it does not matter which store counts those of keys.
     administration: orByKey(
-      createLimit(requests, createSharedOnlyStore(sharedStore('general'))),
+      createLimit('requests', requests, createSharedOnlyStore(sharedStore('general'))),
       generalStore,
       (key) => key.rateLimit,
     ),
     login,
     register: login,
     unmatched,
-    renewal: createKeyedLimit(createLimit(requests, createSharedOnlyStore(sharedStore('renewal')))),
-    signOut: createKeyedLimit(createLimit(requests, fallbackStore('sign-out'))),
+    renewal: createKeyedLimit(
+      createLimit('token_refresh', requests, createSharedOnlyStore(sharedStore('renewal'))),
+    ),
+    signOut: createKeyedLimit(createLimit('sign_out', requests, fallbackStore('sign-out'))),
   }
 }
 

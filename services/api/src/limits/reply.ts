@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { z } from 'zod'
 import type { AppEnv } from '../http/env.js'
 import { sendJson } from '../http/reply.js'
+import type { LimitName } from './limit-names.js'
 
 const TOO_MANY = 'Too many requests from this IP, please try again later.'
 
@@ -30,15 +31,16 @@ export function showLimit(
 }
 
 /** Sends the 429. The `RateLimit` headers must already be set. */
-export function tooManyRequests(c: Context<AppEnv>): Response {
+export function tooManyRequests(c: Context<AppEnv>, limit: LimitName): Response {
+  c.set('refusedBy', limit)
   return sendJson(c, 429, BODY)
 }
 
 /** Sends the 429 of this limit with all headers. */
-export function refuse(c: Context<AppEnv>, state: LimitState): Response {
+export function refuse(c: Context<AppEnv>, state: LimitState, limit: LimitName): Response {
   showLimit(c, state)
   c.header('Retry-After', String(seconds(state.resetMs)))
-  return tooManyRequests(c)
+  return tooManyRequests(c, limit)
 }
 
 /**

@@ -130,7 +130,10 @@ export function createStreamLimit({
       if (userKey !== addressKey && isFull(userKey, MAX_STREAMS_PER_USER)) return refuse()
       if (!all.enter()) {
         onRefused('process')
-        throw busy('This process has as many streams as it can. Please try again.')
+        throw busy(
+          'This process has as many streams as it can. Please try again.',
+          'process_streams',
+        )
       }
       const isEntered = enterShared(addressKey, userKey)
       const keys = new Set([addressKey, userKey])

@@ -92,7 +92,7 @@ async function sendStream(
   if (leave === undefined) {
     for (const [name, value] of Object.entries(retryAfter(RETRY_STREAM_AFTER_S)))
       c.header(name, value)
-    return tooManyRequests(c)
+    return tooManyRequests(c, 'client_streams')
   }
   // A stream does not count as a request, not even while it waits for its first state.
   requests.leave()

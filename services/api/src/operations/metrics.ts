@@ -3,6 +3,7 @@ import type { PendingCounts } from '@ticket-line/line/client'
 import { createMetricsPage, createPoolMetrics, createRegistry } from '@ticket-line/telemetry'
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import { EARLY_REFUSALS } from '../booking/sales.js'
+import { LIMIT_NAMES } from '../limits/limit-names.js'
 
 interface Counted {
   count(): number
@@ -14,7 +15,8 @@ export interface Metrics {
   /** Renders the page for Prometheus. */
   page: ReturnType<typeof createMetricsPage>
   requests: Histogram<'route' | 'method' | 'status'>
-  rateLimited: Counter
+  /** Requests that a limit refused. */
+  refusals: Counter<'limit'>
   /** API keys that were read because this process did not know them. */
   keyReads: Counter
   /** Shows the API keys that this process knows. */
@@ -58,8 +60,9 @@ const JOB_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 const LAG_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 0.6, 1, 2.5, 5, 10, 30]
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-export function createMetrics(): Metrics {
-  const registry = createRegistry('api')
+/** @param commit the commit of the build, if it is known */
+export function createMetrics(commit?: string): Metrics {
+  const registry = createRegistry('api', commit)
   const registers = [registry]
   let counts = (): PendingCounts => ({ commands: 0, held: 0, jobs: 0 })
   new Gauge({
@@ -75,6 +78,12 @@ export function createMetrics(): Metrics {
     name: 'ticket_line_refused_early_total',
     help: 'Bookings that this process refused before they entered a line, by outcome.',
     labelNames: ['outcome'],
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'ticket_line_refusals_total',
+    help: 'Requests that were refused with 429 or 503 busy, by the limit that refused them.',
+    labelNames: ['limit'],
     registers,
   })
   const changesLearned = new Counter({
@@ -96,6 +105,7 @@ export function createMetrics(): Metrics {
   })
   for (const full of ['client', 'process']) streamsRefused.inc({ full }, 0)
   for (const source of ['announcement', 'read']) changesLearned.inc({ source }, 0)
+  for (const limit of LIMIT_NAMES) refusals.inc({ limit }, 0)
   for (const outcome of EARLY_REFUSALS) refusedEarly.inc({ outcome }, 0)
   return {
     registry,
@@ -110,11 +120,7 @@ export function createMetrics(): Metrics {
       buckets: REQUEST_SECONDS,
       registers,
     }),
-    rateLimited: new Counter({
-      name: 'ticket_line_rate_limited_total',
-      help: 'Requests that were refused with 429.',
-      registers,
-    }),
+    refusals,
     keyReads: new Counter({
       name: 'ticket_line_api_key_reads_total',
       help: 'API keys that this process read because it did not know them, including those that do not exist.',

@@ -1,7 +1,8 @@
 import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createConcurrencyLimit } from '../limits/concurrency.js'
-import { appUnderTest, call } from '../testing/app-under-test.js'
+import { LIMIT_NAMES } from '../limits/limit-names.js'
+import { appUnderTest, call, fakeLine } from '../testing/app-under-test.js'
 
 describe('probes', () => {
   it('report that the process is alive even if all servers are unavailable', async () => {
@@ -67,6 +68,33 @@ describe('GET /metrics', () => {
       'ticket_line_http_request_duration_seconds_count{route="other",method="other",status="404"}',
       'ticket_line_http_request_duration_seconds_count{route="/status/:eventId",method="other",status="204"}',
     ])
+  })
+
+  it.each([
+    ['process_requests', { requests: createConcurrencyLimit(0) }],
+    ['line_depth', { line: fakeLine({ kind: 'busy', limit: 'line_depth' }) }],
+    ['redis_memory', { line: fakeLine({ kind: 'busy', limit: 'redis_memory' }) }],
+  ])(
+    'counts a request that %s refused, and no refusal of another limit',
+    async (limit, changes) => {
+      const app = appUnderTest(changes)
+      const answer = await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
+      expect(answer).toMatchObject({ status: 503, json: { code: 'busy' } })
+      const { text } = await call(app, 'GET /metrics')
+      const counts = text.match(/^ticket_line_refusals_total\{.*$/gm)
+      expect(counts?.toSorted()).toEqual(
+        LIMIT_NAMES.map(
+          (name) => `ticket_line_refusals_total{limit="${name}"} ${name === limit ? 1 : 0}`,
+        ).toSorted(),
+      )
+    },
+  )
+
+  it('counts a 503 because of an unavailable server as no refusal of a limit', async () => {
+    const app = appUnderTest({ availability: { redis: () => false, postgres: () => true } })
+    await call(app, 'POST /book', { as: 'ada', body: { eventId: 1 } })
+    const { text } = await call(app, 'GET /metrics')
+    expect(text.match(/^ticket_line_refusals_total\{.* [^0]$/gm)).toBeNull()
   })
 
   it('requires METRICS_TOKEN if it is set', async () => {

@@ -1,0 +1,22 @@
+import { which } from '../../tools/dev-stack/commands.mjs'
+
+/** Prometheus's own tool, from its release or from Debian's package `prometheus`; often missing. */
+export const promtool = process.env['PROMTOOL'] ?? which('promtool')
+
+/** What is left of an expression without strings, matchers, ranges, groupings and variables. */
+const IGNORED = [
+  /"(?:[^"\\]|\\.)*"/g,
+  /\{[^}]*\}/g,
+  /\[[^\]]*\]/g,
+  /\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g,
+  /\$\w+/g,
+]
+const OPERATORS = new Set(['and', 'or', 'unless', 'bool', 'offset'])
+
+/** The names of the metrics in a PromQL expression. */
+export function metricsIn(expression: string): string[] {
+  const bare = IGNORED.reduce((text, pattern) => text.replaceAll(pattern, ' '), expression)
+  // A name before a parenthesis is that of a function or an aggregation.
+  const names = bare.match(/\b[a-zA-Z_:][\w:]*\b(?!\s*\()/g) ?? []
+  return names.filter((name) => !OPERATORS.has(name))
+}
