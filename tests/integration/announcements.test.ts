@@ -3,8 +3,15 @@ import {
   createSendReply,
   type FollowAnnouncementsOptions,
   followAnnouncements,
+  onOneServer,
 } from '@ticket-line/line'
-import { createLog, createReaderRedis, type JobPayload, type LineLayout } from '@ticket-line/shared'
+import {
+  createLog,
+  createReaderRedis,
+  type JobPayload,
+  type LineLayout,
+  oneRedis,
+} from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
@@ -26,7 +33,7 @@ afterAll(async () => {
 
 /** Follows announcements until the test ends. */
 function follow(handlers: Partial<FollowAnnouncementsOptions> = {}) {
-  const connection = createReaderRedis(system.redisUrl).on('error', () => undefined)
+  const connection = createReaderRedis(oneRedis(system.redisUrl)).on('error', () => undefined)
   const onChange = vi.fn()
   const onListening = vi.fn()
   const announcements = followAnnouncements({
@@ -126,7 +133,11 @@ describe('announcements', () => {
     await expect(announce(restricted, layout, new Map([[7, 1]]))).rejects.toThrow(/NOPERM/)
     const payload: JobPayload = { v: 3, replyTo: 'some-api', acceptedAtMs: 0, commands: [] }
     const reply = { jobId: 'event-7.1', outcomes: [] }
-    const send = createSendReply(restricted, layout, createLog('test', 'silent'))
+    const send = createSendReply(
+      onOneServer(restricted, layout),
+      layout,
+      createLog('test', 'silent'),
+    )
     send('event-7', payload, reply, new Map([[7, 1]]))
     const sent = () => redis.xlen(`${system.keyPrefix}{s0}:replies:some-api`)
     await until(async () => (await sent()) === 1, soon)

@@ -1,8 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createCommandStore, type Pool } from '@ticket-line/db'
-import { createLineQueues, sendWakeUp } from '@ticket-line/line'
+import { createLineQueues, onOneServer, sendWakeUp } from '@ticket-line/line'
 import { createJobStore } from '@ticket-line/line/client'
-import { createFailFastRedis, createLog, newJobId, systemClock } from '@ticket-line/shared'
+import {
+  createFailFastRedis,
+  createLog,
+  newJobId,
+  oneRedis,
+  systemClock,
+} from '@ticket-line/shared'
 import { createRedisBackend, type Job, Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -343,12 +349,12 @@ describe('a Redis connection', () => {
   it('rejects an add at once while Redis is away and never sends it later (fact 8)', async () => {
     const lineName = newLine()
     const proxy = await proxyTo(kit.redisUrl)
-    const redis = createFailFastRedis(proxy.url, 400)
+    const redis = createFailFastRedis(oneRedis(proxy.url), 400)
     redis.on('error', () => undefined)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
     const layout = { sharedLines: 0, shards: 1, keyPrefix: 'unused' }
-    const queue = createLineQueues(redis, layout).queueOf(lineName)
+    const queue = createLineQueues(onOneServer(redis, layout), layout).queueOf(lineName)
     proxy.sever()
     await until(() => redis.status !== 'ready', { timeoutMs: 2000 })
 
@@ -388,7 +394,7 @@ describe('a Redis connection', () => {
   })
 
   it('shares one connection among the queues of all lines, and reads create no keys (fact 10)', async () => {
-    const redis = createFailFastRedis(kit.redisUrl, 1000)
+    const redis = createFailFastRedis(oneRedis(kit.redisUrl), 1000)
     onTestFinished(() => redis.disconnect())
     await new Promise((resolve) => redis.once('ready', resolve))
     const layout = {
@@ -396,7 +402,7 @@ describe('a Redis connection', () => {
       shards: 1,
       keyPrefix: kit.key('event-0', '').split('{')[0] as string,
     }
-    const queues = createLineQueues(redis, layout)
+    const queues = createLineQueues(onOneServer(redis, layout), layout)
     const before = socketCount()
     const lineNames = Array.from({ length: 200 }, (_, i) => `event-${900_000 + i}`)
 
@@ -561,7 +567,7 @@ describe('adds of jobs', () => {
     onTestFinished(() => monitor.close())
     const { store } = createJobStore({
       queues: kit.queues,
-      wakeUp: (name) => void sendWakeUp(kit.redis, kit.layout, name),
+      wakeUp: (name) => void sendWakeUp(kit.lineRedis, kit.layout, name),
       relistJob: async () => 'missing',
       store: createCommandStore({} as Pool),
       log: createLog('test', 'silent'),

@@ -3,8 +3,10 @@ import {
   createLineQueues,
   defineShortenLocks,
   type LineQueues,
+  type LineRedis,
   lineBase,
   linePrefix,
+  onOneServer,
   type Readiness,
 } from '@ticket-line/line'
 import {
@@ -22,6 +24,7 @@ import {
   type JobPayload,
   type LineLayout,
   newJobId,
+  oneRedis,
   systemClock,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
@@ -34,6 +37,8 @@ export interface BullKit {
   redisUrl: string
   /** A direct connection to Redis. */
   redis: Redis
+  /** The same connection, as the lines use it. */
+  lineRedis: LineRedis
   queues: LineQueues
   layout: LineLayout
   /** Adds `count` jobs of one command in order. @returns their ids */
@@ -79,9 +84,10 @@ const silent = createLog('test', 'silent')
 export async function createBullKit(): Promise<BullKit> {
   const { redisUrl } = await sharedServers()
   const layout = { sharedLines: 0, shards: 1, keyPrefix: `facts-${randomBytes(4).toString('hex')}` }
-  const redis = createFailFastRedis(redisUrl, 5000)
+  const redis = createFailFastRedis(oneRedis(redisUrl), 5000)
   await new Promise((resolve) => redis.once('ready', resolve))
-  const queues = createLineQueues(redis, layout)
+  const lineRedis = onOneServer(redis, layout)
+  const queues = createLineQueues(lineRedis, layout)
   const closers: (() => void)[] = []
   const key = (lineName: string, name: string): string => `${lineBase(lineName, layout)}${name}`
 
@@ -92,7 +98,7 @@ export async function createBullKit(): Promise<BullKit> {
 
   async function startProcess(options: ProcessOptions = {}): Promise<Process> {
     const { lockMs = 400, stalledIntervalMs = 100 } = options
-    const connection = createPatientRedis(options.redisUrl ?? redisUrl)
+    const connection = createPatientRedis(oneRedis(options.redisUrl ?? redisUrl))
     connection.on('error', () => undefined)
     const locks = createLockRenewer(lockMs, silent)
     const root = createRedisBackend('root', {
@@ -150,6 +156,7 @@ export async function createBullKit(): Promise<BullKit> {
   return {
     redisUrl,
     redis,
+    lineRedis,
     queues,
     layout,
     async add(lineName, count = 1) {

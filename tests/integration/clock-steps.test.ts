@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createExportLimit } from '@ticket-line/api/limits/export-limit'
 import { type CounterStore, createSharedStore } from '@ticket-line/api/limits/shared-store'
 import { followStreams, registeredLinesKey, shardPrefix } from '@ticket-line/line'
-import { createLog, createReaderRedis } from '@ticket-line/shared'
+import { createLog, createReaderRedis, oneRedis } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type BullKit, createBullKit, createLatch } from './bullmq-kit.ts'
@@ -66,7 +66,7 @@ describe('a Redis whose clock was set back by an hour', () => {
     const key = kit.key('event-1', 'stream')
     const read: string[] = []
     const stop = followStreams({
-      redis: createReaderRedis(kit.redisUrl).on('error', () => undefined),
+      redis: createReaderRedis(oneRedis(kit.redisUrl)).on('error', () => undefined),
       streams: [{ key, lastId: '0-0' }],
       blockMs: 200,
       count: 10,

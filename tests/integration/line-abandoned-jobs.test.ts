@@ -37,7 +37,10 @@ beforeEach(async () => {
     onIdleError: () => undefined,
   })
   onTestFinished(() => database.close().catch(() => undefined))
-  api = await stack.api({ redisUrl: through(stack.redisUrl, redisProxy), pool: database.pool })
+  api = await stack.api({
+    redis: { kind: 'single', url: through(stack.redisUrl, redisProxy) },
+    pool: database.pool,
+  })
   // The first add of a connection also sends the script, which the proxy would not recognize.
   await api.submit(command('book', 1, 'warm-up'), { waitMs: 0 })
 })

@@ -10,8 +10,11 @@ import {
   createReadiness,
   depthKey,
   joinRecovery,
+  type LineRedis,
   lineBase,
   lineNameOf,
+  onOneServer,
+  openLineRedis,
   type Readiness,
 } from '@ticket-line/line'
 import {
@@ -20,7 +23,13 @@ import {
   type LineService,
 } from '@ticket-line/line/client'
 import { type ServerOptions, startLineServer } from '@ticket-line/line/server'
-import { createLog, createPatientRedis, type LineLayout, systemClock } from '@ticket-line/shared'
+import {
+  createLog,
+  createPatientRedis,
+  type LineLayout,
+  type RedisSettings,
+  systemClock,
+} from '@ticket-line/shared'
 import { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
@@ -33,6 +42,8 @@ export interface LineStack {
   redisUrl: string
   databaseUrl: string
   redis: Redis
+  /** The same connection, as the lines use it. */
+  lineRedis: LineRedis
   /** Starts the line part of another API process. */
   api(overrides?: Partial<LineClientOptions>): Promise<LineService>
   /** Starts the line part of another worker process. */
@@ -56,11 +67,21 @@ export function readyFor(generation: string): Readiness {
   return readiness
 }
 
-export async function createLineStack(lines = 0): Promise<LineStack> {
+/**
+ * @param where the Redis and its shards; by default the Redis of the run, with one shard
+ */
+export async function createLineStack(
+  lines = 0,
+  where: { settings?: RedisSettings; shards?: number } = {},
+): Promise<LineStack> {
   const base = await createBase()
   const kit = await createLineKit(base)
   const { redisUrl, databaseUrl } = base
-  const layout: LineLayout = { sharedLines: lines, shards: 1, keyPrefix: base.keyPrefix }
+  const layout: LineLayout = {
+    sharedLines: lines,
+    shards: where.shards ?? 1,
+    keyPrefix: base.keyPrefix,
+  }
   await createInstallationStore(kit.database.pool).readOrCreate(layout)
   const redis = new Redis(redisUrl)
   const closers: (() => unknown)[] = [() => redis.disconnect()]
@@ -81,7 +102,7 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
   }
 
   /** Watches whether the Redis of a connection has everything that was accepted. */
-  async function watch(readiness: Readiness, connection: Redis): Promise<void> {
+  async function watch(readiness: Readiness, connection: LineRedis): Promise<void> {
     const recovery = joinRecovery({
       redis: connection,
       pool: kit.database.pool,
@@ -95,16 +116,19 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
     await until(readiness.isReady, { timeoutMs: 10_000 })
   }
 
+  const settings: RedisSettings = where.settings ?? { kind: 'single', url: redisUrl }
+
   return {
     kit,
     layout,
     redisUrl,
     databaseUrl,
     redis,
+    lineRedis: onOneServer(redis, layout),
     async api(overrides = {}) {
       const readiness = createReadiness()
       const service = createLineClient({
-        redisUrl,
+        redis: settings,
         pool: overrides.pool ?? pool(),
         layout,
         readiness,
@@ -117,17 +141,18 @@ export async function createLineStack(lines = 0): Promise<LineStack> {
         ...overrides,
       })
       closers.push(() => service.close())
-      await watch(readiness, service.redis)
+      await watch(readiness, service.lineRedis)
       await until(() => service.availability.redis() && service.availability.postgres(), {
         timeoutMs: 5000,
       })
       return service
     },
     async worker(overrides = {}) {
-      const connection = createPatientRedis(overrides.redisUrl ?? redisUrl)
-      connection.on('error', () => undefined)
+      const connection = openLineRedis(overrides.redis ?? settings, layout, (target) =>
+        createPatientRedis(target).on('error', () => undefined),
+      )
       const options: ServerOptions = {
-        redisUrl,
+        redis: settings,
         layout,
         times: { lockDurationMs: 1500, stalledIntervalMs: 500 },
         lineIdleMs: 60_000,

@@ -17,7 +17,7 @@ let stack: LineStack
 let registry: LineRegistry
 beforeEach(async () => {
   stack = await createLineStack()
-  registry = createLineRegistry(stack.redis, stack.layout)
+  registry = createLineRegistry(stack.lineRedis, stack.layout)
 })
 afterEach(() => stack?.stop())
 
@@ -81,7 +81,7 @@ describe('a quiet line', () => {
 
   it('keeps a quiet line paused if an operator paused it', async () => {
     await sell(1, 1)
-    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    const queue = createLineQueues(stack.lineRedis, stack.layout).queueOf('event-1')
     await queue.pause()
 
     await registry.forgetEmpty(0)
@@ -121,7 +121,7 @@ describe('a line with work', () => {
     const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {
       commandId: string
     }
-    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    const queue = createLineQueues(stack.lineRedis, stack.layout).queueOf('event-1')
     await change(queue, (await queue.getJob(jobIdOf(accepted.commandId))) as Job)
 
     const found = await api.find(accepted.commandId, 0, () => true)
@@ -156,7 +156,7 @@ describe('a line with work', () => {
     const accepted = (await api.submit(command('book', 1, 'ann'), { waitMs: 0 })) as {
       commandId: string
     }
-    const queue = createLineQueues(stack.redis, stack.layout).queueOf('event-1')
+    const queue = createLineQueues(stack.lineRedis, stack.layout).queueOf('event-1')
     const job = await queue.getJob(jobIdOf(accepted.commandId))
     await job?.changePriority({ priority: 5 })
 

@@ -16,7 +16,7 @@ let kit: BullKit
 let recovery: RecoveryRedis
 beforeAll(async () => {
   kit = await createBullKit()
-  recovery = createRecoveryRedis(kit.redis, kit.layout)
+  recovery = createRecoveryRedis(kit.lineRedis, kit.layout)
 })
 afterAll(() => kit?.stop())
 

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createRecoveryRedis, readyKey, shardPrefixes } from '@ticket-line/line'
+import { createRecoveryRedis, onOneServer, readyKey, shardPrefixes } from '@ticket-line/line'
 import type { LineService, SubmitResult } from '@ticket-line/line/client'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -38,8 +38,8 @@ beforeAll(async () => {
   const address = new URL(servers[0].url)
   address.port = String(proxy.port)
   stack = await createLineStack()
-  api = await stack.api({ redisUrl: address.toString() })
-  await stack.worker({ redisUrl: address.toString() })
+  api = await stack.api({ redis: { kind: 'single', url: address.toString() } })
+  await stack.worker({ redis: { kind: 'single', url: address.toString() } })
   await stack.kit.createEvent(1, 10_000)
 })
 afterAll(async () => {
@@ -113,6 +113,27 @@ describe('a former master of Redis', () => {
   })
 })
 
+describe('a former master that keeps connections open', () => {
+  it('is left by its clients when another process uses the new master', {
+    timeout: 60_000,
+  }, async () => {
+    expect(await isDecided()).toBe(true)
+
+    proxy.retarget({ ...target, port: portOf(servers[1]) })
+    const other = await stack.worker({ redis: { kind: 'single', url: servers[1].url } })
+    const connectedTo = async () => ((await first.client('LIST')) as string).split('\n').length
+
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+    // The connection of this test, and the empty last line.
+    expect(await until(async () => (await connectedTo()) === 2, { timeoutMs: 20_000 })).toBe(true)
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+    await other.stop()
+    proxy.retarget(target)
+    proxy.cutAll()
+    expect(await until(isDecided, { timeoutMs: 20_000 })).toBe(true)
+  })
+})
+
 describe('a planned failover of Redis', () => {
   it('moves to the new master of Redis even if the old one keeps connections open', {
     timeout: 60_000,
@@ -138,8 +159,10 @@ describe('a planned failover of Redis', () => {
 })
 
 describe('the identity of a Redis', () => {
-  const identityOf = async (redis: Redis) =>
-    (await createRecoveryRedis(redis, stack.layout).readPresentGeneration()).identity
+  const identityOf = async (redis: Redis) => {
+    const recovery = createRecoveryRedis(onOneServer(redis, stack.layout), stack.layout)
+    return (await recovery.readPresentGeneration()).identity
+  }
 
   it('changes when it is promoted, even if it was the master before', async () => {
     await first.call('REPLICAOF', 'NO', 'ONE')

@@ -50,7 +50,24 @@ it('refuses in one line to start on a node of a Redis Cluster', async () => {
     KEY_PREFIX: base.keyPrefix,
     JWT_SECRET: secret,
   }
-  const line = [expect.stringMatching(/^REDIS_URL leads to a node of a Redis Cluster/)]
+  const line = [expect.stringMatching(/^Redis is a node of a Redis Cluster: set REDIS_CLUSTER/)]
+  expect(
+    await Promise.all([startRefused('api', env), startRefused('booking-worker', env)]),
+  ).toEqual([line, line])
+})
+
+it('refuses in one line to start if REDIS_CLUSTER leads to a Redis that is not part of one', async () => {
+  const base = await createBase()
+  onTestFinished(() => base.remove())
+  const { host, password } = new URL(await ownRedis([]))
+  const env = {
+    DATABASE_URL: base.databaseUrl,
+    REDIS_CLUSTER: host,
+    REDIS_PASSWORD: password,
+    KEY_PREFIX: base.keyPrefix,
+    JWT_SECRET: secret,
+  }
+  const line = ['REDIS_CLUSTER leads to a Redis that is not part of a cluster']
   expect(
     await Promise.all([startRefused('api', env), startRefused('booking-worker', env)]),
   ).toEqual([line, line])

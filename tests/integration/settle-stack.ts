@@ -1,5 +1,5 @@
 import { createInstallationStore } from '@ticket-line/db'
-import { createReadiness, joinRecovery, lineBase, lineNameOf } from '@ticket-line/line'
+import { createReadiness, joinRecovery, lineBase, lineNameOf, onOneServer } from '@ticket-line/line'
 import { createLineClient, type LineService } from '@ticket-line/line/client'
 import { createSettleStore, createSettles, type Settles } from '@ticket-line/line/server'
 import { createLog, type LineLayout, newJobId, systemClock } from '@ticket-line/shared'
@@ -60,7 +60,7 @@ export async function createSettleStack({
   await createInstallationStore(pool).readOrCreate(layout)
   const readiness = createReadiness()
   const recovery = joinRecovery({
-    redis,
+    redis: onOneServer(redis, layout),
     pool,
     layout,
     readiness,
@@ -70,7 +70,7 @@ export async function createSettleStack({
   })
   onTestFinished(() => recovery.stop())
   const line = createLineClient({
-    redisUrl: system.redisUrl,
+    redis: { kind: 'single', url: system.redisUrl },
     pool,
     layout,
     readiness,
@@ -98,7 +98,7 @@ export async function createSettleStack({
     redis,
     line,
     settles: createSettles({
-      store: createSettleStore(redis, layout),
+      store: createSettleStore(onOneServer(redis, layout), layout),
       layout,
       newJobId,
       log: silent,

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { followStreams } from '@ticket-line/line'
-import { createFailFastRedis, createPatientRedis, createReaderRedis } from '@ticket-line/shared'
+import {
+  createFailFastRedis,
+  createPatientRedis,
+  createReaderRedis,
+  oneRedis,
+  type RedisTarget,
+} from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startRedis } from '../../tools/dev-stack/redis.mjs'
@@ -30,10 +36,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function open(connect: (url: string) => Redis): Promise<Redis> {
+async function open(connect: (target: RedisTarget) => Redis): Promise<Redis> {
   const url = new URL(server.url)
   url.port = String(proxy.port)
-  const redis = connect(url.toString())
+  const redis = connect(oneRedis(url.toString()))
   redis.on('error', () => undefined)
   opened.push(redis)
   await new Promise((resolve) => redis.once('ready', resolve))
@@ -41,8 +47,8 @@ async function open(connect: (url: string) => Redis): Promise<Redis> {
 }
 
 const openAll = async () => ({
-  failFast: await open((url) => createFailFastRedis(url, 400)),
-  patient: await open((url) => createPatientRedis(url)),
+  failFast: await open((target) => createFailFastRedis(target, 400)),
+  patient: await open((target) => createPatientRedis(target)),
   reader: await open(createReaderRedis),
 })
 

@@ -72,8 +72,12 @@ function findStack() {
 
 /** @param {import('./stack.mjs').Stack | undefined} stack */
 async function chooseServers(stack) {
-  const { databaseUrl, redisUrl } = await readServerUrls(withDotEnv(process.env))
-  return { DATABASE_URL: databaseUrl ?? stack?.databaseUrl, REDIS_URL: redisUrl ?? stack?.redisUrl }
+  const env = withDotEnv(process.env)
+  const { databaseUrl, redisUrl } = await readServerUrls(env)
+  return {
+    DATABASE_URL: databaseUrl ?? stack?.databaseUrl,
+    REDIS_URL: namedServers(env).redis === undefined ? stack?.redisUrl : redisUrl,
+  }
 }
 
 /**

@@ -42,6 +42,16 @@ export async function givenServer({ name, variable, url, defaultPort }) {
         `Start it, correct ${variable}, or unset it to have a server started for you.`,
     )
   })
+  return serverOfOthers({ name, variable, url })
+}
+
+/**
+ * A server that somebody else runs.
+ *
+ * @param {{ name: string, variable: string, url: string }} given
+ * @returns {Server}
+ */
+function serverOfOthers({ name, variable, url }) {
   const refuse = async () => {
     throw new Error(`${name} was given by ${variable}; it is not ours to kill or restart`)
   }
@@ -98,6 +108,8 @@ async function choosePostgres(variable, url, folder) {
 /** @param {string} variable @param {string | undefined} url @param {string} folder */
 async function chooseRedis(variable, url, folder) {
   if (url) return givenServer({ name: 'Redis', variable, url, defaultPort: 6379 })
+  // The services find a cluster, or a master that Sentinels watch, by the other settings.
+  if (variable !== 'REDIS_URL') return serverOfOthers({ name: 'Redis', variable, url: '' })
   return startRedis({
     folder: path.join(folder, 'redis'),
     logFile: path.join(folder, 'logs/redis.log'),

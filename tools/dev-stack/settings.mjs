@@ -54,7 +54,8 @@ export function parseDotEnv(text) {
 /**
  * @typedef {object} ServerUrls
  * @property {string | undefined} databaseUrl undefined if the settings name no PostgreSQL
- * @property {string | undefined} redisUrl undefined if the settings name no Redis
+ * @property {string | undefined} redisUrl undefined if the settings name no Redis, or name a cluster
+ * or Sentinels
  */
 
 /**
@@ -69,16 +70,16 @@ export async function readServerUrls(env) {
   const { ConfigError, readEnv, readNodeEnv } = await import(
     '../../packages/shared/dist/runtime/env.js'
   )
-  const { readDatabaseUrl, readRedisUrl } = await import(
-    '../../packages/shared/dist/runtime/settings.js'
-  )
+  const { readDatabaseUrl } = await import('../../packages/shared/dist/runtime/settings.js')
+  const { readRedisSettings } = await import('../../packages/shared/dist/runtime/redis-settings.js')
   const { database, redis } = namedServers(env)
   try {
     const reader = readEnv({ ...env, DATABASE_URL: env['DATABASE_URL'] || env['PG_URL'] })
     readNodeEnv(reader)
+    const settings = redis && readRedisSettings(reader)
     return {
       databaseUrl: database && readDatabaseUrl(reader),
-      redisUrl: redis && readRedisUrl(reader),
+      redisUrl: settings && settings.kind === 'single' ? settings.url : undefined,
     }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -96,7 +97,9 @@ export async function readServerUrls(env) {
 export function namedServers(env) {
   return {
     database: ['DATABASE_URL', 'PG_URL', 'DATABASE_HOST'].find((name) => env[name]?.trim()),
-    redis: ['REDIS_URL', 'REDIS_HOST'].find((name) => env[name]?.trim()),
+    redis: ['REDIS_CLUSTER', 'REDIS_SENTINELS', 'REDIS_URL', 'REDIS_HOST'].find((name) =>
+      env[name]?.trim(),
+    ),
   }
 }
 

@@ -2,6 +2,8 @@
   Removes the finished jobs of lines.
 
   Input:
+    KEYS[1] registered lines of the shard, so that a Redis Cluster knows which slot this is for
+
     ARGV[1] … base of each line: what all its keys begin with
 
   Output:

@@ -9,8 +9,9 @@
  * line without jobs.
  */
 import { type LineLayout, writeTogether } from '@ticket-line/shared'
-import type { ChainableCommander, Redis } from 'ioredis'
+import type { ChainableCommander } from 'ioredis'
 import { depthKey, lineBase, linePrefix } from './keys.js'
+import { type LineRedis, onEachShard } from './line-redis.js'
 import { defineAdmitCommands, defineForgetDepth, type EventCounts } from './scripts.js'
 
 export type { EventCounts } from './scripts.js'
@@ -55,16 +56,17 @@ export interface Admitted {
   waitMs: number | undefined
 }
 
-export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCounter {
-  const admitCommands = defineAdmitCommands(redis)
-  const forgetDepth = defineForgetDepth(redis)
+export function createDepthCounter(redis: LineRedis, layout: LineLayout): DepthCounter {
+  const admitCommands = onEachShard(redis, defineAdmitCommands)
+  const forgetDepth = onEachShard(redis, defineForgetDepth)
   return {
     async admit(name, counts, limit, registers, generation) {
+      const prefix = linePrefix(name, layout)
       // The caller adds the job in the same turn. The count and the add then go to the socket in
       // one write.
-      if (limit === undefined) writeTogether(redis)
-      const [ready, waitMs = -1, ...counted] = await admitCommands(
-        { name, base: lineBase(name, layout), prefix: linePrefix(name, layout) },
+      if (limit === undefined) writeTogether(redis.of(prefix))
+      const [ready, waitMs = -1, ...counted] = await admitCommands(prefix)(
+        { name, base: lineBase(name, layout), prefix },
         {
           limit: limit ?? UNLIMITED,
           registers,
@@ -83,10 +85,11 @@ export function createDepthCounter(redis: Redis, layout: LineLayout): DepthCount
     },
     takeBack(lineName, counts) {
       const key = depthKey(lineBase(lineName, layout))
+      const ofShard = redis.of(linePrefix(lineName, layout))
       for (const [eventId, count] of counts)
-        redis.hincrby(key, String(eventId), -count).catch(() => undefined)
+        ofShard.hincrby(key, String(eventId), -count).catch(() => undefined)
     },
-    forget: (lineName) => forgetDepth(lineBase(lineName, layout)),
+    forget: (lineName) => forgetDepth(linePrefix(lineName, layout))(lineBase(lineName, layout)),
   }
 }
 

@@ -18,6 +18,14 @@ export * from './installation/member.js'
 export { ALIVE_MS, createRedisOwnership, type RedisOwnership } from './installation/ownership.js'
 export * from './installation/watch.js'
 export * from './keys.js'
+export {
+  firstTarget,
+  type LineRedis,
+  nameOfConnection,
+  onOneServer,
+  openLineRedis,
+  redisTargets,
+} from './line-redis.js'
 export { addJob, createLineQueues, type LineQueues } from './queues.js'
 export { joinRecovery } from './recovery/join.js'
 export { createReadiness, type Readiness } from './recovery/readiness.js'

@@ -3,6 +3,7 @@ import { type BackendFactory, Queue, type RedisQueueBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { linePrefix } from './keys.js'
+import { type LineRedis, onEachShard } from './line-redis.js'
 
 /** BullMQ's queue objects of lines. */
 export interface LineQueues {
@@ -17,13 +18,32 @@ export interface LineQueues {
 const QUEUES_KEPT = 2000
 
 /**
- * All queues share one connection (`IQueueBackend.forQueue`). With thousands of lines, a connection
- * for each would be too many, and so would the listeners that BullMQ adds to a connection for each
- * queue.
+ * The queues of a shard share its connection (`IQueueBackend.forQueue`). With thousands of lines, a
+ * connection for each would be too many, and so would the listeners that BullMQ adds to a
+ * connection for each queue.
  */
-export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
+export function createLineQueues(redis: LineRedis, layout: LineLayout): LineQueues {
+  const rootOf = onEachShard(redis, createRoot)
+  const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })
+  return {
+    queueOf(lineName) {
+      let queue = cache.get(lineName)
+      if (queue === undefined) {
+        const prefix = linePrefix(lineName, layout)
+        const { root, options } = rootOf(prefix)
+        const factory = (() => root.forQueue(lineName, prefix)) as unknown as BackendFactory
+        queue = new Queue(lineName, { ...options, prefix }, factory as never)
+        cache.set(lineName, queue)
+      }
+      return queue
+    },
+  }
+}
+
+/** The backend from which those of the queues on a connection are derived. */
+function createRoot(connection: Redis) {
   const options = {
-    connection: redis,
+    connection,
     skipVersionCheck: true,
     skipMetasUpdate: true,
     skipWaitingForReady: true,
@@ -34,19 +54,7 @@ export function createLineQueues(redis: Redis, layout: LineLayout): LineQueues {
   // too.
   rootQueue.on('error', () => undefined)
   const root: RedisQueueBackend = rootQueue.getBackend()
-  const cache = new LRUCache<string, Queue>({ max: QUEUES_KEPT })
-  return {
-    queueOf(lineName) {
-      let queue = cache.get(lineName)
-      if (queue === undefined) {
-        const prefix = linePrefix(lineName, layout)
-        const factory = (() => root.forQueue(lineName, prefix)) as unknown as BackendFactory
-        queue = new Queue(lineName, { ...options, prefix }, factory as never)
-        cache.set(lineName, queue)
-      }
-      return queue
-    },
-  }
+  return { root, options }
 }
 
 /** A job on its way into Redis. */

@@ -1,5 +1,4 @@
 import { chunksOf, jobCreatedAtMs, type LineLayout, sleep } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { parseDepth, readDepth } from './depth.js'
 import {
   activeJobsKey,
@@ -17,6 +16,7 @@ import {
   shardKeysPattern,
   shardPrefixes,
 } from './keys.js'
+import { type LineRedis, onEachShard } from './line-redis.js'
 import { REPLIES_TTL_MS } from './replies.js'
 import { defineForgetEmptyLines, defineMeasureLines, defineRemoveFinishedJobs } from './scripts.js'
 import { sendWakeUp } from './wake-ups.js'
@@ -97,29 +97,37 @@ const RECENT_LINES = 200
 /** How long a shard keeps its recent lines after the last one was added, ms. */
 const RECENT_LINES_MS = 7 * 24 * 3_600_000
 
-export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegistry {
-  const forgetEmptyLines = defineForgetEmptyLines(redis)
-  const removeFinishedJobs = defineRemoveFinishedJobs(redis)
-  const measureLines = defineMeasureLines(redis)
+export function createLineRegistry(redis: LineRedis, layout: LineLayout): LineRegistry {
+  const forgetEmptyLines = onEachShard(redis, defineForgetEmptyLines)
+  const removeFinishedJobs = onEachShard(redis, defineRemoveFinishedJobs)
+  const measureLines = onEachShard(redis, defineMeasureLines)
   const baseOf = (lineName: string): string => lineBase(lineName, layout)
+  const prefixOf = (lineName: string): string => linePrefix(lineName, layout)
+  const redisOf = (lineName: string) => redis.of(prefixOf(lineName))
 
-  /** Calls `run` with all registered lines, a chunk at a time. */
-  async function forRegistered(run: (lineNames: string[]) => Promise<unknown>): Promise<void> {
+  /** Calls `run` with all registered lines, a chunk of one shard at a time. */
+  async function forRegistered(
+    run: (lineNames: string[], prefix: string) => Promise<unknown>,
+  ): Promise<void> {
     for (const prefix of shardPrefixes(layout)) {
-      const lineNames = await redis.zrange(registeredLinesKey(prefix), '0', '-1')
-      for (const chunk of chunksOf(lineNames, LINES_PER_SCRIPT)) await run(chunk)
+      const lineNames = await redis.of(prefix).zrange(registeredLinesKey(prefix), '0', '-1')
+      for (const chunk of chunksOf(lineNames, LINES_PER_SCRIPT)) await run(chunk, prefix)
     }
   }
 
   async function measure(lineNames: string[]): Promise<LineLength[]> {
-    const lengths: LineLength[] = []
-    for (const chunk of chunksOf(lineNames, LINES_PER_SCRIPT)) {
-      const reply = await measureLines(chunk.map(baseOf))
-      chunk.forEach((_, i) => {
-        lengths.push({ queuedJobs: reply[2 * i] ?? 0, activeJobs: reply[2 * i + 1] ?? 0 })
-      })
+    const lengths = new Map<string, LineLength>()
+    // A script may use keys of one shard only.
+    for (const [prefix, ofShard] of Map.groupBy(lineNames, prefixOf)) {
+      for (const chunk of chunksOf(ofShard, LINES_PER_SCRIPT)) {
+        const reply = await measureLines(prefix)(prefix, chunk.map(baseOf))
+        chunk.forEach((lineName, i) => {
+          const [queuedJobs = 0, activeJobs = 0] = reply.slice(2 * i, 2 * i + 2)
+          lengths.set(lineName, { queuedJobs, activeJobs })
+        })
+      }
     }
-    return lengths
+    return lineNames.map((lineName) => lengths.get(lineName) as LineLength)
   }
 
   async function withWork(lineNames: string[]): Promise<string[]> {
@@ -134,8 +142,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
   }
 
   /** Reads lines that had work a moment ago. Lines that are empty by now are left out. */
-  async function read(lineNames: string[]) {
-    const pipeline = redis.pipeline()
+  async function read(lineNames: string[], prefix: string) {
+    const pipeline = redis.of(prefix).pipeline()
     for (const base of lineNames.map(baseOf)) {
       pipeline.llen(queuedJobsKey(base))
       pipeline.lindex(queuedJobsKey(base), -1)
@@ -157,10 +165,11 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
     })
   }
 
-  async function shortenReplies(keys: string[]): Promise<void> {
+  async function shortenReplies(prefix: string, keys: string[]): Promise<void> {
+    const ofShard = redis.of(prefix)
     await Promise.all(
       keys.map(async (key) => {
-        if ((await redis.pttl(key)) > REPLIES_TTL_MS) await redis.pexpire(key, REPLIES_TTL_MS)
+        if ((await ofShard.pttl(key)) > REPLIES_TTL_MS) await ofShard.pexpire(key, REPLIES_TTL_MS)
       }),
     )
   }
@@ -174,8 +183,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       for (const lineName of await allWithWork()) {
         const base = baseOf(lineName)
         const first = [
-          ...(await redis.lrange(activeJobsKey(base), 0, -1)),
-          await redis.lindex(queuedJobsKey(base), -1),
+          ...(await redisOf(lineName).lrange(activeJobsKey(base), 0, -1)),
+          await redisOf(lineName).lindex(queuedJobsKey(base), -1),
         ]
         const jobIds = first.filter((jobId) => typeof jobId === 'string')
         // Jobs with a priority or a delay are not in the order of their age, so a line that has
@@ -186,12 +195,12 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       return old
     },
     async recentLines(limit) {
-      const keys = shardPrefixes(layout).flatMap((prefix) => [
-        registeredLinesKey(prefix),
-        recentLinesKey(prefix),
-      ])
       const lists = await Promise.all(
-        keys.map((key) => redis.zrevrange(key, 0, limit - 1, 'WITHSCORES')),
+        shardPrefixes(layout).flatMap((prefix) =>
+          [registeredLinesKey(prefix), recentLinesKey(prefix)].map((key) =>
+            redis.of(prefix).zrevrange(key, 0, limit - 1, 'WITHSCORES'),
+          ),
+        ),
       )
       const usedAt = new Map<string, number>()
       for (const list of lists) {
@@ -212,24 +221,26 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
         deepestLine: 0,
         oldestJobAtMs: undefined,
       }
-      for (const chunk of chunksOf(await allWithWork(), LINES_PER_PIPELINE)) {
-        for (const line of await read(chunk)) {
-          overview.linesWithWork += 1
-          overview.queuedJobs += line.queuedJobs
-          overview.undecidedCommands += line.undecided
-          overview.deepestLine = Math.max(overview.deepestLine, line.undecided)
-          if (line.oldestJobAtMs < (overview.oldestJobAtMs ?? Number.POSITIVE_INFINITY))
-            overview.oldestJobAtMs = line.oldestJobAtMs
-        }
+      function add(line: Awaited<ReturnType<typeof read>>[number]): void {
+        overview.linesWithWork += 1
+        overview.queuedJobs += line.queuedJobs
+        overview.undecidedCommands += line.undecided
+        overview.deepestLine = Math.max(overview.deepestLine, line.undecided)
+        if (line.oldestJobAtMs < (overview.oldestJobAtMs ?? Number.POSITIVE_INFINITY))
+          overview.oldestJobAtMs = line.oldestJobAtMs
+      }
+      for (const [prefix, ofShard] of Map.groupBy(await allWithWork(), prefixOf)) {
+        for (const chunk of chunksOf(ofShard, LINES_PER_PIPELINE))
+          for (const line of await read(chunk, prefix)) add(line)
       }
       return overview
     },
     async announce(lineName) {
       // All registrations of lines use the clock of Redis.
-      const [seconds] = await redis.time()
-      const key = registeredLinesKey(linePrefix(lineName, layout))
+      const [seconds] = await redisOf(lineName).time()
+      const key = registeredLinesKey(prefixOf(lineName))
       await Promise.all([
-        redis.zadd(key, Number(seconds) * 1000, lineName),
+        redisOf(lineName).zadd(key, Number(seconds) * 1000, lineName),
         sendWakeUp(redis, layout, lineName),
       ])
     },
@@ -237,7 +248,7 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       const forgotten = { lines: 0, jobs: 0 }
       for (const prefix of shardPrefixes(layout)) {
         for (let isLast = false; !isLast; ) {
-          const step = await forgetEmptyLines(prefix, {
+          const step = await forgetEmptyLines(prefix)(prefix, {
             unusedMs,
             mostLines: LINES_PER_SCRIPT,
             recentKept: RECENT_LINES,
@@ -252,8 +263,8 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
     },
     async removeFinished() {
       let jobs = 0
-      await forRegistered(async (lineNames) => {
-        jobs += await removeFinishedJobs(lineNames.map(baseOf))
+      await forRegistered(async (lineNames, prefix) => {
+        jobs += await removeFinishedJobs(prefix)(prefix, lineNames.map(baseOf))
       })
       return jobs
     },
@@ -261,15 +272,17 @@ export function createLineRegistry(redis: Redis, layout: LineLayout): LineRegist
       let registered = 0
       for (const prefix of shardPrefixes(layout)) {
         const match = shardKeysPattern(prefix)
+        const ofShard = redis.of(prefix)
         let cursor = '0'
         do {
-          const [next, keys] = await redis.scan(cursor, 'MATCH', match, 'COUNT', KEYS_PER_SCAN)
+          const [next, keys] = await ofShard.scan(cursor, 'MATCH', match, 'COUNT', KEYS_PER_SCAN)
           const lineNames = new Set(keys.flatMap((key) => lineWithJobs(key, prefix) ?? []))
           // NX: a line that is already registered keeps its time.
           const members = [...lineNames].flatMap((lineName) => [0, lineName])
           if (members.length > 0)
-            registered += Number(await redis.zadd(registeredLinesKey(prefix), 'NX', ...members))
-          await shortenReplies(keys.filter((key) => key.startsWith(repliesKey(prefix, ''))))
+            registered += Number(await ofShard.zadd(registeredLinesKey(prefix), 'NX', ...members))
+          const replies = keys.filter((key) => key.startsWith(repliesKey(prefix, '')))
+          await shortenReplies(prefix, replies)
           cursor = next
           if (cursor !== '0') await sleep(SCAN_PAUSE_MS)
         } while (cursor !== '0')

@@ -10,13 +10,13 @@ import {
   type Log,
   writeTogether,
 } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { announcementOf, channelOf, type LastChanges } from './announcements.js'
 import { countEvents } from './depth.js'
-import { lineBase, linePrefix, repliesKey, shardPrefixes } from './keys.js'
+import { lineBase, linePrefix, repliesKey } from './keys.js'
+import { type LineRedis, onEachShard } from './line-redis.js'
 import { PACE_TIMES } from './pace.js'
 import { defineSendReply } from './scripts.js'
-import { followStreams } from './streams.js'
+import { followShards } from './streams.js'
 
 /** About how many replies a stream keeps for an API process that does not read. */
 const REPLIES_KEPT = 500
@@ -49,19 +49,20 @@ export type SendReply = (
  * @returns a function that sends without waiting. The completion of the job follows on the same
  * connection, so Redis executes it after the reply.
  */
-export function createSendReply(redis: Redis, layout: LineLayout, log: Log): SendReply {
-  const sendReply = defineSendReply(redis)
+export function createSendReply(redis: LineRedis, layout: LineLayout, log: Log): SendReply {
+  const sendReply = onEachShard(redis, defineSendReply)
   const options = { repliesKept: REPLIES_KEPT, ttlMs: REPLIES_TTL_MS, pace: PACE_TIMES }
   const channel = channelOf(layout)
   return (lineName, payload, reply, lastChanges) => {
-    writeTogether(redis)
+    const prefix = linePrefix(lineName, layout)
+    writeTogether(redis.of(prefix))
     const { replyTo } = payload
-    sendReply(
+    sendReply(prefix)(
       // Nobody waits for the reply of a settle.
       reply === undefined || replyTo === undefined
         ? undefined
         : {
-            repliesKey: repliesKey(linePrefix(lineName, layout), replyTo),
+            repliesKey: repliesKey(prefix, replyTo),
             json: JSON.stringify(reply),
           },
       lineBase(lineName, layout),
@@ -81,23 +82,19 @@ export function createSendReply(redis: Redis, layout: LineLayout, log: Log): Sen
  * Follows the replies to one API process on all shards, beginning with the oldest one that the
  * streams still have.
  *
- * @param redis a connection that nothing else uses
+ * @param readers connections that nothing else uses
  * @param onReply Called with each reply. It must not throw.
- * @returns a function that stops it and closes the connection
+ * @returns a function that stops it and closes the connections
  */
 export function followReplies(
-  redis: Redis,
-  layout: LineLayout,
+  readers: LineRedis,
   replyTo: string,
   onReply: (reply: JobReply) => void,
   log: Log,
 ): () => void {
-  return followStreams({
-    redis,
-    streams: shardPrefixes(layout).map((prefix) => ({
-      key: repliesKey(prefix, replyTo),
-      lastId: '0-0',
-    })),
+  return followShards(readers, {
+    keyOf: (prefix) => repliesKey(prefix, replyTo),
+    lastId: '0-0',
     blockMs: READ_FOR_MS,
     count: READ_COUNT,
     onEntry([, json = '']) {

@@ -30,7 +30,7 @@ describe('the Lua scripts of a line', () => {
 
   it('counts the keys of a script from its legend', () => {
     expect(read('relist-job').numberOfKeys).toBe(9)
-    expect(read('measure-lines').numberOfKeys).toBe(0)
+    expect(read('measure-lines').numberOfKeys).toBe(1)
   })
 
   it('fails at the start of a process if a script is missing', () => {

@@ -115,9 +115,7 @@ export type JobLocation =
   /** It is neither active, queued nor prioritized. */
   | { kind: 'unlisted'; queuedJobs: number; pace: Pace | undefined }
 
-export type LocateJob = (base: string, jobId: string, mostIds: number) => Promise<JobLocation>
-
-export function defineLocateJob(redis: Redis): LocateJob {
+export function defineLocateJob(redis: Redis) {
   type Reply = [
     kind: number,
     jobs: number,
@@ -125,7 +123,7 @@ export function defineLocateJob(redis: Redis): LocateJob {
     ...ids: string[],
   ]
   const run = define<Reply>(redis, 'locate-job')
-  return async (base, jobId, mostIds) => {
+  return async (base: string, jobId: string, mostIds: number): Promise<JobLocation> => {
     const [kind, jobs, [idleMs = 0, ...sums] = [], ...ids] = await run(
       queuedJobsKey(base),
       activeJobsKey(base),
@@ -229,16 +227,26 @@ export function defineEndSettle(redis: Redis) {
   ): Promise<null> => run(settleMarkKey(base, eventId), jobId, rejectedMs)
 }
 
-/** @returns queued and active jobs, two numbers for each line */
+/**
+ * The lines must be of the shard with the given prefix.
+ *
+ * @returns queued and active jobs, two numbers for each line
+ */
 export function defineMeasureLines(redis: Redis) {
   const run = define<number[]>(redis, 'measure-lines')
-  return (bases: string[]): Promise<number[]> => run(...bases)
+  return (prefix: string, bases: string[]): Promise<number[]> =>
+    run(registeredLinesKey(prefix), ...bases)
 }
 
-/** @returns how many jobs were removed */
+/**
+ * The lines must be of the shard with the given prefix.
+ *
+ * @returns how many jobs were removed
+ */
 export function defineRemoveFinishedJobs(redis: Redis) {
   const run = define<number>(redis, 'remove-finished-jobs')
-  return (bases: string[]): Promise<number> => run(...bases)
+  return (prefix: string, bases: string[]): Promise<number> =>
+    run(registeredLinesKey(prefix), ...bases)
 }
 
 export function defineForgetEmptyLines(redis: Redis) {

@@ -1,5 +1,6 @@
 import { sleep } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
+import type { LineRedis } from './line-redis.js'
 
 export interface FollowedStream {
   key: string
@@ -24,6 +25,33 @@ export interface FollowOptions {
   onError: (error: unknown) => void
   /** Called when streams that begin with `$` have an id: no entry is missed from now on. */
   onStart?: () => void
+}
+
+/** Options of streams that each shard has one of. */
+export interface FollowShardsOptions extends Omit<FollowOptions, 'redis' | 'streams'> {
+  /** The key of the stream in the shard with a prefix. */
+  keyOf: (prefix: string) => string
+  lastId: FollowedStream['lastId']
+}
+
+/**
+ * Follows a stream in each shard, with one blocking read on each connection: a read may name only
+ * keys of one node.
+ *
+ * @param readers connections that nothing else uses
+ * @returns a function that stops it at once and closes the connections
+ */
+export function followShards(
+  readers: LineRedis,
+  { keyOf, lastId, ...options }: FollowShardsOptions,
+): () => void {
+  const stops = readers.connections.map(({ redis, prefixes }) => {
+    const streams = prefixes.map((prefix) => ({ key: keyOf(prefix), lastId }))
+    return followStreams({ ...options, redis, streams })
+  })
+  return () => {
+    for (const stop of stops) stop()
+  }
 }
 
 /** How often the reader checks whether a stream has started again with lower ids, ms. */

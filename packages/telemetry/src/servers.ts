@@ -5,7 +5,8 @@ import { METRIC_PREFIX } from './registry.js'
 
 export interface ServerWatchDeps {
   registry: Registry
-  redis: Redis
+  /** The connections to Redis; in a cluster one for each shard. */
+  redis: { readonly connections: readonly { redis: Redis }[] }
   /** Runs a statement that changes nothing. */
   askPostgres: () => Promise<unknown>
   /** Pause between two probes, ms. */
@@ -25,7 +26,7 @@ const ROUND_TRIP_SECONDS = [
  */
 export function watchServers({
   registry,
-  redis,
+  redis: { connections },
   askPostgres,
   intervalMs,
 }: ServerWatchDeps): () => void {
@@ -45,19 +46,22 @@ export function watchServers({
   const showRedis = createRedisGauges(registry)
 
   const loops = [
-    watch('redis', () =>
-      redis.status === 'ready' ? redis.ping() : Promise.reject(new Error('not connected')),
-    ),
+    watch('redis', () => onEach((redis) => redis.ping())),
     watch('postgres', askPostgres),
     every(
       intervalMs,
-      async () => showRedis(redis.status === 'ready' ? await redis.info() : ''),
-      // If the Redis user may no longer run INFO, earlier values may be outdated.
-      { immediately: true, onError: () => showRedis('') },
+      async () => showRedis(await onEach((redis) => redis.info())),
+      // If Redis cannot be asked, or its user may no longer run INFO, earlier values are outdated.
+      { immediately: true, onError: () => showRedis([]) },
     ),
   ]
   return () => {
     for (const loop of loops) void loop.stop()
+  }
+
+  async function onEach<T>(ask: (redis: Redis) => Promise<T>): Promise<T[]> {
+    if (connections.some(({ redis }) => redis.status !== 'ready')) throw new Error('not connected')
+    return Promise.all(connections.map(({ redis }) => ask(redis)))
   }
 
   function watch(server: string, ask: () => Promise<unknown>): Loop {
@@ -73,47 +77,84 @@ export function watchServers({
   }
 }
 
-/** Metrics that come from `INFO`: the field, and how its text becomes a number. */
-const REDIS_GAUGES: [name: string, help: string, field: string, read: (text: string) => number][] =
-  [
-    ['redis_append_only', '1 if all writes go to the append-only file.', 'aof_enabled', Number],
-    [
-      'redis_append_ok',
-      '1 if the last write to the append-only file succeeded.',
-      'aof_last_write_status',
-      (text) => (text === 'ok' ? 1 : 0),
-    ],
-    [
-      'redis_noeviction',
-      '1 if a full Redis refuses writes instead of evicting keys.',
-      'maxmemory_policy',
-      (text) => (text === 'noeviction' ? 1 : 0),
-    ],
-    ['redis_evicted_keys', 'Keys that were evicted since Redis started.', 'evicted_keys', Number],
-    ['redis_memory_bytes', 'Memory that Redis uses.', 'used_memory', Number],
-    ['redis_memory_max_bytes', 'Memory that Redis may use; 0 means no limit.', 'maxmemory', Number],
-    [
-      'redis_connected_clients',
-      'Connections to Redis of all clients.',
-      'connected_clients',
-      Number,
-    ],
-    ['redis_connected_replicas', 'Replicas of this Redis.', 'connected_slaves', Number],
-  ]
+/** A metric that comes from `INFO`. */
+interface RedisGauge {
+  name: string
+  help: string
+  field: string
+  /** Which value counts if the shards are on several servers. */
+  worst: 'lowest' | 'highest'
+  /** How the text of the field becomes a number. */
+  read?: (text: string) => number
+}
 
-function createRedisGauges(registry: Registry): (info: string) => void {
+const REDIS_GAUGES: readonly RedisGauge[] = [
+  {
+    name: 'redis_append_only',
+    help: '1 if all writes go to the append-only file.',
+    field: 'aof_enabled',
+    worst: 'lowest',
+  },
+  {
+    name: 'redis_append_ok',
+    help: '1 if the last write to the append-only file succeeded.',
+    field: 'aof_last_write_status',
+    worst: 'lowest',
+    read: (text) => (text === 'ok' ? 1 : 0),
+  },
+  {
+    name: 'redis_noeviction',
+    help: '1 if a full Redis refuses writes instead of evicting keys.',
+    field: 'maxmemory_policy',
+    worst: 'lowest',
+    read: (text) => (text === 'noeviction' ? 1 : 0),
+  },
+  {
+    name: 'redis_evicted_keys',
+    help: 'Keys that were evicted since Redis started.',
+    field: 'evicted_keys',
+    worst: 'highest',
+  },
+  {
+    name: 'redis_memory_bytes',
+    help: 'Memory that Redis uses.',
+    field: 'used_memory',
+    worst: 'highest',
+  },
+  {
+    name: 'redis_memory_max_bytes',
+    help: 'Memory that Redis may use; 0 means no limit.',
+    field: 'maxmemory',
+    worst: 'lowest',
+  },
+  {
+    name: 'redis_connected_clients',
+    help: 'Connections to Redis of all clients.',
+    field: 'connected_clients',
+    worst: 'highest',
+  },
+  {
+    name: 'redis_connected_replicas',
+    help: 'Replicas of this Redis.',
+    field: 'connected_slaves',
+    worst: 'lowest',
+  },
+]
+
+/** @returns shows what the servers have replied to `INFO` */
+function createRedisGauges(registry: Registry): (infos: readonly string[]) => void {
   const gauges = REDIS_GAUGES.map(
-    ([name, help]) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
+    ({ name, help }) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
   )
   // A new gauge is 0, which would be a wrong value until Redis has answered.
   for (const gauge of gauges) gauge.remove()
-  return (info) => {
-    const fields = parseRedisInfo(info)
-    REDIS_GAUGES.forEach(([, , field, read], i) => {
-      const text = fields.get(field)
+  return (infos) => {
+    const servers = infos.map(parseRedisInfo)
+    REDIS_GAUGES.forEach(({ field, worst, read = Number }, i) => {
+      const values = servers.map((fields) => fields.get(field)).filter((text) => text !== undefined)
       // A missing value is better than a false alarm.
-      if (text !== undefined) gauges[i]?.set(read(text))
-      else gauges[i]?.remove()
+      if (values.length === 0) gauges[i]?.remove()
+      else gauges[i]?.set(Math[worst === 'lowest' ? 'min' : 'max'](...values.map(read)))
     })
   }
 }

@@ -9,8 +9,10 @@ import {
 import {
   createInstallationWatch,
   createReadiness,
+  firstTarget,
   followAnnouncements,
   joinRecovery,
+  redisTargets,
 } from '@ticket-line/line'
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
@@ -60,7 +62,9 @@ export async function startApi(
   const metrics = createMetrics(config.commit)
   const databases = openDatabases(config, log, metrics, closers)
   const limitTimeoutMs = Math.min(RATE_LIMIT_MS, config.line.redisTimeoutMs)
-  const redis = createFailFastRedis(config.redisUrl, limitTimeoutMs, {
+  // All keys of the limits are in the first shard.
+  const atFirstShard = firstTarget(config.redis, config.layout)
+  const redis = createFailFastRedis(atFirstShard, limitTimeoutMs, {
     enableAutoPipelining: true,
   })
   redis.on('error', (err) => log.debug({ err }, 'the Redis connection of the rate limits failed'))
@@ -69,7 +73,7 @@ export async function startApi(
   const readiness = createReadiness()
   const line = createLineClient({
     ...config.line,
-    redisUrl: config.redisUrl,
+    redis: config.redis,
     pool: databases.line.pool,
     layout: config.layout,
     readiness,
@@ -80,7 +84,7 @@ export async function startApi(
   const changeWatch = createChangeWatch({
     read: (eventIds) => readLastChanges(databases.main.pool, eventIds),
     follow(handlers) {
-      const subscriber = createReaderRedis(config.redisUrl).on('error', () => undefined)
+      const subscriber = createReaderRedis(atFirstShard).on('error', () => undefined)
       reconnectTogether(line.redis, subscriber)
       return followAnnouncements({ redis: subscriber, layout: config.layout, ...handlers })
     },
@@ -90,7 +94,7 @@ export async function startApi(
   closers.push('change watch', () => changeWatch.close())
   metrics.watchChanges(changeWatch)
   const askPostgres = () => databases.line.pool.query('SELECT 1')
-  const watched = { registry: metrics.registry, redis: line.redis, askPostgres }
+  const watched = { registry: metrics.registry, redis: line.lineRedis, askPostgres }
   closers.push(
     'server metrics',
     watchServers({ ...watched, intervalMs: SERVER_METRICS_INTERVAL_MS }),
@@ -111,7 +115,7 @@ export async function startApi(
   })
   closers.push('installation', () => installation.leave())
   const recovery = joinRecovery({
-    redis: line.redis,
+    redis: line.lineRedis,
     pool: databases.line.pool,
     layout: config.layout,
     readiness,
@@ -148,7 +152,10 @@ export async function startApi(
     }, onUnreachable).then(() => {
       checked.postgres = true
     }),
-    checkRedisAt(config.redisUrl, { production: config.production, log }),
+    checkRedisAt(redisTargets(config.redis, config.layout), {
+      production: config.production,
+      log,
+    }),
   ]).then(async () => {
     await whenReachable(() => installation.join(), onUnreachable)
     checked.redis = true

@@ -19,6 +19,7 @@ import {
   createReadiness,
   joinInstallation,
   joinRecovery,
+  type LineRedis,
   type LineRegistry,
   type Readiness,
 } from '@ticket-line/line'
@@ -38,7 +39,6 @@ import {
   type Tracing,
   watchServers,
 } from '@ticket-line/telemetry'
-import type { Redis } from 'ioredis'
 import { type AppliedBatch, createApply, jobResultOf } from './booking/index.js'
 import type { WorkerConfig } from './config.js'
 import { watchFleet } from './fleet-metrics.js'
@@ -270,7 +270,7 @@ function serveLines(
     store: LineStore
     acceptedJobs: AcceptedJobStore
     readiness: Readiness
-    redis: Redis
+    redis: LineRedis
     registry: LineRegistry
     metrics: WorkerMetrics
     tracing: Tracing | undefined

@@ -11,7 +11,7 @@ import {
   readWebhookLag,
   whenReachable,
 } from '@ticket-line/db'
-import { followAnnouncements, joinInstallation } from '@ticket-line/line'
+import { firstTarget, followAnnouncements, joinInstallation } from '@ticket-line/line'
 import {
   type Closers,
   createReaderRedis,
@@ -71,7 +71,7 @@ export async function startNotifier(
 ): Promise<{ port: number }> {
   const startup = { config, log, closers }
   const { pool } = await openDatabase(startup)
-  const { redis, findUnreachable } = await joinInstallation({
+  const { redis: lineRedis, findUnreachable } = await joinInstallation({
     ...startup,
     service: 'notifier',
     pool,
@@ -82,11 +82,12 @@ export async function startNotifier(
   const addPoolMetrics = createPoolMetrics(registry)
   addPoolMetrics('notifier', pool)
 
-  await serveWebhooks(startup, { pool, redis, registry })
+  // The queue of the notifiers is in the first shard.
+  await serveWebhooks(startup, { pool, redis: lineRedis.first, registry })
   const polled = { registry, intervalMs: METRICS_INTERVAL_MS }
   closers.push(
     'server metrics',
-    watchServers({ ...polled, redis, askPostgres: () => pool.query('SELECT 1') }),
+    watchServers({ ...polled, redis: lineRedis, askPostgres: () => pool.query('SELECT 1') }),
   )
   const health = await serveHealth({
     host: config.host,
@@ -247,7 +248,7 @@ async function serveWebhooks(
     clearTimeout(cutting)
   })
 
-  const reader = createReaderRedis(config.redisUrl).on('error', () => undefined)
+  const reader = createReaderRedis(firstTarget(config.redis, layout)).on('error', () => undefined)
   reconnectTogether(redis, reader)
   const announcements = followAnnouncements({
     redis: reader,

@@ -35,7 +35,7 @@ export async function checkInstallation(
     'same_installation',
     'Redis belongs to the installation of this database',
     async () => {
-      const { installationId, redisId } = await createRedisOwnership(redis, record).read()
+      const { installationId, redisId } = await createRedisOwnership(redis.first, record).read()
       // Redis has no owner yet. The next process that starts makes its installation the owner.
       if (installationId === undefined) return []
       if (installationId !== record.id) {
@@ -65,7 +65,7 @@ export async function checkInstallation(
   await check('lines_known', 'no command is in a line outside of the layout', async () => {
     const accepted = await findUnknownAcceptedLines(context.pool(), record)
     return [
-      ...(await findUnknownLines(redis, record)),
+      ...(await findUnknownLines(await context.masters(), record)),
       ...accepted.map((lineName) => `jobs of ${lineName} are accepted, and no process serves it`),
     ]
   })

@@ -8,20 +8,30 @@ import {
   isConnectionFault,
   type Pool,
 } from '@ticket-line/db'
-import { assertSameInstallation, connectionName, createRedisOwnership } from '@ticket-line/line'
+import {
+  assertSameInstallation,
+  createRedisOwnership,
+  firstTarget,
+  type LineRedis,
+  nameOfConnection,
+  openLineRedis,
+} from '@ticket-line/line'
 import {
   type Closers,
   createPatientRedis,
   type Env,
   errorSummary,
   type LineLayout,
+  masterTargets,
+  namesRedis,
+  type RedisTarget,
   readChangesRetentionDays,
   readDatabaseSchema,
   readDatabaseUrl,
   readEnv,
   readLineLayout,
   readNodeEnv,
-  readRedisUrl,
+  readRedisSettings,
   readRetentionHours,
   withDeadline,
 } from '@ticket-line/shared'
@@ -44,12 +54,17 @@ export interface Context {
    * installation, or if the layout differs from that of the installation
    * @throws Unreachable if Redis cannot be reached
    */
-  redis(): Promise<Redis>
+  redis(): Promise<LineRedis>
   /**
    * Like `redis`, but does not check whether Redis belongs to this installation. Undefined if no
    * setting says where Redis is.
    */
-  anyRedis(): Promise<Redis | undefined>
+  anyRedis(): Promise<LineRedis | undefined>
+  /**
+   * A connection to each server that may have keys of any layout: the only one, or each master of a
+   * cluster.
+   */
+  masters(): Promise<Redis[]>
   /**
    * What PostgreSQL records about the installation; undefined if no setting says where PostgreSQL
    * is.
@@ -77,7 +92,8 @@ export function createContext(
   const databaseSchema = readDatabaseSchema(env)
   const layout = readLineLayout(env)
   let database: Database | undefined
-  let redis: Redis | undefined
+  let redis: LineRedis | undefined
+  let masters: Promise<Redis[]> | undefined
 
   function openDatabase(): Database {
     const opened = createDatabase({
@@ -118,19 +134,41 @@ export function createContext(
     }
   }
 
-  async function openRedis(): Promise<Redis> {
-    const opened = createPatientRedis(readRedisUrl(env), {
+  let lastError: unknown = 'Redis does not answer'
+
+  function connect(target: RedisTarget): Redis {
+    const opened = createPatientRedis(target, {
       lazyConnect: true,
       commandTimeout: 60_000,
-      connectionName: connectionName('ops', layout),
+      connectionName: nameOfConnection('ops', layout, target),
     })
-    closers.push('redis', () => opened.disconnect())
-    let lastError: unknown = 'Redis does not answer'
-    opened.on('error', (error) => {
+    return opened.on('error', (error) => {
       lastError = error
     })
-    await withDeadline(opened.ping(), CONNECT_TIMEOUT_MS, () => {
+  }
+
+  /** @throws Unreachable if the reply does not come soon */
+  function soon<T>(reply: Promise<T>): Promise<T> {
+    return withDeadline(reply, CONNECT_TIMEOUT_MS, () => {
       throw new Unreachable(errorSummary(lastError))
+    })
+  }
+
+  async function openRedis(): Promise<LineRedis> {
+    const opened = openLineRedis(readRedisSettings(env), layout, connect)
+    closers.push('redis', () => opened.disconnect())
+    await soon(Promise.all(opened.connections.map((connection) => connection.redis.ping())))
+    return opened
+  }
+
+  async function openMasters(): Promise<Redis[]> {
+    const asked = masterTargets(firstTarget(readRedisSettings(env), layout))
+    const targets = await soon(asked).catch((error: unknown) => {
+      throw error instanceof Unreachable ? error : new Unreachable(errorSummary(error))
+    })
+    const opened = targets.map(connect)
+    closers.push('redis masters', () => {
+      for (const master of opened) master.disconnect()
     })
     return opened
   }
@@ -150,16 +188,20 @@ export function createContext(
         await assertSameInstallation(
           await readInstallation(),
           layout,
-          createRedisOwnership(redis, layout),
+          createRedisOwnership(redis.first, layout),
         )
         isChecked = true
       }
       return redis
     },
     async anyRedis() {
-      if ((env.optional('REDIS_URL') ?? env.optional('REDIS_HOST')) === undefined) return undefined
+      if (!namesRedis(env)) return undefined
       redis ??= await openRedis()
       return redis
+    },
+    masters() {
+      masters ??= openMasters()
+      return masters
     },
     now: () => Date.now(),
     progress,

@@ -18,8 +18,7 @@ function given() {
   })
   const client = { query: async () => ({ rows: [{ readOnly: 'off' }] }), release: () => undefined }
   const availability = watchAvailability({
-    redis: redis as unknown as Redis,
-    keyPrefix: 'test',
+    redis: { connections: [{ redis: redis as unknown as Redis, prefixes: ['test'] }] },
     pool: { connect: async () => client } as unknown as Pool,
     probeMs: 10,
     probeTimeoutMs: 1000,

@@ -1,12 +1,10 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
 import { createWriteProbe, every, type ProbeResult, watchServer } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
+import type { LineRedis } from '../line-redis.js'
 import type { Availability } from './types.js'
 
 export interface AvailabilityDeps {
-  redis: Redis
-  /** Prefix of the key that the probe of Redis uses. */
-  keyPrefix: string
+  redis: Pick<LineRedis, 'connections'>
   pool: Pool
   /** Time between two probes of a server, ms. */
   probeMs: number
@@ -24,7 +22,7 @@ const BLOCKED_MS = 200
 const DOUBT_MS = 5000
 
 /**
- * Probes both servers a few times a second. If one of them is unavailable, requests that need it
+ * Probes both servers a few times a second. Redis is available if every shard is. If one of them is unavailable, requests that need it
  * fail at once instead of after a timeout. If PostgreSQL becomes unavailable after Redis has stored
  * a command, the command is decided later. A client that leaves before gets "unknown", because
  * nobody can record that the command is accepted.
@@ -33,7 +31,8 @@ const DOUBT_MS = 5000
  * at once, a timeout says nothing about the server, and the state stays as it was.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
-  const { redis, pool } = deps
+  const { pool } = deps
+  const { connections } = deps.redis
   const available = { redis: false, postgres: true }
   const repliedAtMs = { redis: Number.NEGATIVE_INFINITY, postgres: Number.NEGATIVE_INFINITY }
   const eventLoop = watchEventLoop()
@@ -61,17 +60,22 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       onResult: (result, startedAtMs) => onResult(server, result, startedAtMs),
     })
 
-  const probeRedis = createWriteProbe(redis, deps.keyPrefix)
+  const isConnected = (): boolean => connections.every(({ redis }) => redis.status === 'ready')
+  const probes = connections.map(({ redis, prefixes }) => createWriteProbe(redis, prefixes[0]))
   const redisWatch = watch('redis', () =>
-    redis.status === 'ready' ? probeRedis() : Promise.reject(new Error('not connected')),
+    isConnected()
+      ? Promise.all(probes.map((probeRedis) => probeRedis()))
+      : Promise.reject(new Error('not connected')),
   )
   const postgresWatch = watch('postgres', () => assertWritable(pool))
   // A new connection does not prove that Redis accepts writes, so this probes at once.
-  redis.on('ready', () => void redisWatch.runNow())
-  redis.on('close', () => set('redis', false))
+  for (const { redis } of connections) {
+    redis.on('ready', () => void redisWatch.runNow())
+    redis.on('close', () => set('redis', false))
+  }
 
   return {
-    redis: () => available.redis && redis.status === 'ready',
+    redis: () => available.redis && isConnected(),
     postgres: () => available.postgres,
     stop() {
       void redisWatch.stop()

@@ -10,7 +10,8 @@ const FULL_AT = 0.9
 const CHECK_EVERY_MS = 1000
 
 export interface CapacityDeps {
-  redis: Pick<Redis, 'info' | 'status'>
+  /** Each server of Redis that has lines. */
+  servers: readonly Pick<Redis, 'info' | 'status'>[]
   /** Called when Redis becomes full, and when it has capacity again. */
   onChange: (hasCapacity: boolean) => void
 }
@@ -29,13 +30,13 @@ export interface Capacity {
  * fetch and to complete a job, just as it refuses an add. It would stay full until an operator
  * gives it more memory.
  */
-export function watchCapacity({ redis, onChange }: CapacityDeps): Capacity {
+export function watchCapacity({ servers, onChange }: CapacityDeps): Capacity {
   let hasCapacity = true
   const loop = every(
     CHECK_EVERY_MS,
     async () => {
-      if (redis.status !== 'ready') return
-      const isBelowLimit = (await readFullness(redis)) < FULL_AT
+      if (servers.some(({ status }) => status !== 'ready')) return
+      const isBelowLimit = (await readFullness(servers)) < FULL_AT
       if (isBelowLimit !== hasCapacity) onChange(isBelowLimit)
       hasCapacity = isBelowLimit
     },

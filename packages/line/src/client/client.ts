@@ -2,18 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { createAcceptedJobStore, createCommandStore, type Pool } from '@ticket-line/db'
 import {
   createFailFastRedis,
-  createReaderRedis,
   createTurns,
   every,
   type LineLayout,
   type Log,
   newJobId,
-  reconnectTogether,
+  type RedisSettings,
   systemClock,
 } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { createDepthCounter } from '../depth.js'
-import { connectionName, lineBase, readyKey, shardPrefix, shardPrefixes } from '../keys.js'
+import { lineBase, linePrefix, readyKey, shardPrefixes } from '../keys.js'
+import {
+  type LineRedis,
+  nameOfConnection,
+  onEachShard,
+  openLineRedis,
+  openReaders,
+} from '../line-redis.js'
 import { createLineQueues, type LineQueues } from '../queues.js'
 import type { Readiness } from '../recovery/readiness.js'
 import { createLineRegistry } from '../registry.js'
@@ -30,7 +36,7 @@ import { createSubmitter, type PendingCounts } from './submit.js'
 import type { Availability, LineClient } from './types.js'
 
 export interface LineClientOptions {
-  redisUrl: string
+  redis: RedisSettings
   pool: Pool
   layout: LineLayout
   readiness: Readiness
@@ -51,7 +57,9 @@ export interface LineClientOptions {
 export interface LineService extends LineClient {
   availability: Availability
   queues: LineQueues
-  /** The fail-fast connection of the line, for other reads. */
+  /** The fail-fast connections of the lines. */
+  lineRedis: LineRedis
+  /** The one that leads to the keys of the installation, for other reads. */
   redis: Redis
   /** Returns the names of the `limit` lines that were used most recently, the latest first. */
   recentLines(limit: number): Promise<string[]>
@@ -67,29 +75,32 @@ const RESCUE_EVERY_MS = 250
 export function createLineClient(options: LineClientOptions): LineService {
   const { pool, layout, log } = options
 
-  const redis = createFailFastRedis(options.redisUrl, options.redisTimeoutMs, {
-    connectionName: connectionName('api', layout),
+  const redis = openLineRedis(options.redis, layout, (target) => {
+    const opened = createFailFastRedis(target, options.redisTimeoutMs, {
+      connectionName: nameOfConnection('api', layout, target),
+    })
+    // BullMQ adds to this limit when it adds listeners, so 0 (no limit) would become 3.
+    opened.setMaxListeners(100)
+    return opened.on('error', (err) => log.warn({ err }, 'Redis connection error'))
   })
-  // BullMQ adds to this limit when it adds listeners, so 0 (no limit) would become 3.
-  redis.setMaxListeners(100)
-  redis.on('error', (err) => log.warn({ err }, 'Redis connection error'))
 
   const queues = createLineQueues(redis, layout)
-  const relistJob = defineRelistJob(redis)
+  const relistJob = onEachShard(redis, defineRelistJob)
+  const locateJob = onEachShard(redis, defineLocateJob)
   const store = createCommandStore(pool)
   const acceptedJobs = createAcceptedJobStore(pool)
   const findStored = createFindStored(store)
   const jobStore = createJobStore({
     queues,
     wakeUp: (lineName) => void sendWakeUp(redis, layout, lineName).catch(() => undefined),
-    relistJob: (lineName, jobId) => relistJob(lineBase(lineName, layout), jobId),
+    relistJob: (lineName, jobId) =>
+      relistJob(linePrefix(lineName, layout))(lineBase(lineName, layout), jobId),
     store,
     log,
     clock: systemClock,
   })
   const availability = watchAvailability({
     redis,
-    keyPrefix: shardPrefix(0, layout),
     pool,
     probeMs: options.probeMs,
     probeTimeoutMs: options.probeTimeoutMs,
@@ -99,16 +110,18 @@ export function createLineClient(options: LineClientOptions): LineService {
         : log.warn({ server, available }, 'a server is unavailable'),
   })
   const capacity = watchCapacity({
-    redis,
+    servers: redis.connections.map((connection) => connection.redis),
     onChange: (hasCapacity) =>
       hasCapacity
         ? log.info('Redis has capacity again: commands are accepted')
         : log.error('Redis is nearly full: commands are refused until workers have emptied lines'),
   })
 
-  const readyKeys = shardPrefixes(layout).map(readyKey)
+  const prefixes = shardPrefixes(layout)
   async function confirmGeneration(): Promise<string | undefined> {
-    const found = await Promise.all(readyKeys.map((key) => redis.get(key)))
+    const found = await Promise.all(
+      prefixes.map((prefix) => redis.of(prefix).get(readyKey(prefix))),
+    )
     // After a failover, the new Redis may have the key of the old one. The connection broke then.
     const known = options.readiness.generation()
     return found.every((generation) => generation === known) ? known : undefined
@@ -148,18 +161,18 @@ export function createLineClient(options: LineClientOptions): LineService {
     if (isReady) submitter.onRecovered()
   })
 
-  const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
-  reconnectTogether(redis, reader)
-  const stopReading = followReplies(reader, layout, replyTo, submitter.onReply, log)
+  const readers = openReaders(options.redis, layout, redis)
+  const stopReading = followReplies(readers, replyTo, submitter.onReply, log)
 
   return {
     availability,
     queues,
-    redis,
+    lineRedis: redis,
+    redis: redis.first,
     find: createFindCommand({
       queues,
-      layout,
-      locateJob: defineLocateJob(redis),
+      locateJob: (lineName, jobId, mostIds) =>
+        locateJob(linePrefix(lineName, layout))(lineBase(lineName, layout), jobId, mostIds),
       findStored,
       findAccepted: acceptedJobs.find,
       ensureListed: jobStore.ensureListed,

@@ -52,8 +52,8 @@ function given(world: {
   let looks = 0
   const payload: JobPayload = { v: 1, replyTo: 'api-1', acceptedAtMs, commands }
   const find = createFindCommand({
-    async locateJob(base, id) {
-      asked.push(base, id)
+    async locateJob(lineName, id) {
+      asked.push(lineName, id)
       return world.location ?? { kind: 'unlisted', queuedJobs: 0, pace: undefined }
     },
     queues: {
@@ -61,7 +61,6 @@ function given(world: {
         getJob: async () => ({ data: 'payload' in world ? world.payload : payload }),
       }),
     } as unknown as LineQueues,
-    layout: { sharedLines: 0, shards: 1, keyPrefix: 'test' },
     async findStored() {
       looks += 1
       if (world.lookMs !== undefined)
@@ -131,7 +130,7 @@ describe('a command in the line', () => {
       etaSeconds: null,
       acceptedAtMs,
     })
-    expect(asked).toEqual(['test{s0}:event-7:', jobId])
+    expect(asked).toEqual(['event-7', jobId])
   })
 
   it('is estimated to be behind as many commands as the counted jobs have on average', async () => {

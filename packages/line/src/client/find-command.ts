@@ -6,17 +6,15 @@ import {
   commandCountOf,
   createBatcher,
   type JobPayload,
-  type LineLayout,
   parseCommandId,
   publicPartOf,
   readJobPayload,
   sleep,
   withDeadline,
 } from '@ticket-line/shared'
-import { lineBase } from '../keys.js'
 import { estimateMs } from '../pace.js'
 import type { LineQueues } from '../queues.js'
-import type { JobLocation, LocateJob } from '../scripts.js'
+import type { JobLocation } from '../scripts.js'
 import type { JobStore } from './store-job.js'
 import type { CommandView, LineClient } from './types.js'
 
@@ -48,8 +46,7 @@ export function createFindStored(store: Pick<CommandStore, 'findStored'>): FindS
 
 export interface FindCommandDeps {
   queues: LineQueues
-  layout: LineLayout
-  locateJob: LocateJob
+  locateJob: (lineName: string, jobId: string, mostIds: number) => Promise<JobLocation>
   findStored: FindStored
   findAccepted: AcceptedJobStore['find']
   ensureListed: JobStore['ensureListed']
@@ -67,7 +64,7 @@ const JOBS_COUNTED = 500
 
 /** Finds commands by their id: decided ones in PostgreSQL, the others in their line. */
 export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
-  const { queues, layout, locateJob, findStored, clock } = deps
+  const { queues, locateJob, findStored, clock } = deps
   const findOnce = shareCalls(find)
   const longPolls = new Map<string, LongPoll>()
 
@@ -107,7 +104,7 @@ export function createFindCommand(deps: FindCommandDeps): LineClient['find'] {
     const { lineName, jobId, index } = address
     const [job, location] = await Promise.all([
       queues.queueOf(lineName).getJob(jobId),
-      locateJob(lineBase(lineName, layout), jobId, JOBS_COUNTED),
+      locateJob(lineName, jobId, JOBS_COUNTED),
     ])
     // If PostgreSQL has no outcome of a completed job, it was restored from an older copy after the
     // decision. No worker runs such a job again.

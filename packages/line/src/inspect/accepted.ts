@@ -1,7 +1,7 @@
 import { createAcceptedJobStore, type Pool, type UndecidedPage } from '@ticket-line/db'
 import { type LineLayout, readJobPayload } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
-import { isLineName, jobKey, lineBase, readyKey, shardPrefixes } from '../keys.js'
+import { isLineName, jobKey, lineBase, linePrefix, readyKey, shardPrefixes } from '../keys.js'
+import type { LineRedis } from '../line-redis.js'
 import { isOf, JOBS_PER_PAGE, ON_ITS_WAY_MS } from '../recovery/recovery.js'
 import { createRecoveryRedis, HIDDEN } from '../recovery/recovery-redis.js'
 import { createLineRegistry } from '../registry.js'
@@ -37,7 +37,7 @@ export async function* undecidedJobs(pool: Pool): AsyncGenerator<UndecidedJob[]>
  * @param only looks for the job with this number alone
  */
 export async function findLostAccepted(
-  redis: Redis,
+  redis: LineRedis,
   pool: Pool,
   layout: LineLayout,
   only?: number,
@@ -62,16 +62,18 @@ export async function findLostAccepted(
 
 /** Finds the jobs that Redis does not have, or has as completed. */
 async function findMissing(
-  redis: Redis,
+  redis: LineRedis,
   jobs: UndecidedJob[],
   layout: LineLayout,
 ): Promise<LostJob[]> {
   const states = await Promise.all(
     jobs.map(({ lineName, jobId }) =>
-      redis.hmget(
-        jobKey(lineBase(lineName, layout), jobId),
-        ...['data', 'finishedOn', 'failedReason'],
-      ),
+      redis
+        .of(linePrefix(lineName, layout))
+        .hmget(
+          jobKey(lineBase(lineName, layout), jobId),
+          ...['data', 'finishedOn', 'failedReason'],
+        ),
     ),
   )
   return jobs.flatMap((job, index) => {
@@ -92,7 +94,7 @@ export async function findUnknownAcceptedLines(pool: Pool, layout: LineLayout): 
  * Returns false if Redis may lack accepted jobs. Until a process has added them again, clients get
  * 503, and no worker decides anything.
  */
-export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<boolean> {
+export async function hasAllAccepted(redis: LineRedis, layout: LineLayout): Promise<boolean> {
   const { identity, generation } = await createRecoveryRedis(redis, layout).readPresentGeneration()
   // The users of the services may not be allowed to read the identity.
   return isOf(HIDDEN, generation) || isOf(identity, generation)
@@ -103,9 +105,9 @@ export async function hasAllAccepted(redis: Redis, layout: LineLayout): Promise<
  * that were decided since. Removes all finished jobs, and makes the next process start a recovery,
  * which adds the others again in order of acceptance.
  */
-export async function requireRecovery(redis: Redis, layout: LineLayout): Promise<void> {
+export async function requireRecovery(redis: LineRedis, layout: LineLayout): Promise<void> {
   const registry = createLineRegistry(redis, layout)
   await registry.registerByKeys()
   await registry.removeFinished()
-  await Promise.all(shardPrefixes(layout).map((prefix) => redis.del(readyKey(prefix))))
+  await Promise.all(shardPrefixes(layout).map((prefix) => redis.of(prefix).del(readyKey(prefix))))
 }

@@ -11,7 +11,7 @@ import {
   seconds,
 } from '@ticket-line/shared'
 import type { Job } from 'bullmq'
-import type { Redis } from 'ioredis'
+import type { LineRedis } from '../line-redis.js'
 import type { LineQueues } from '../queues.js'
 import { findLostAccepted } from './accepted.js'
 import { type ConnectedProcesses, countProcesses } from './processes.js'
@@ -71,7 +71,7 @@ export function findingKey(finding: Finding): string {
 }
 
 export interface InspectDeps {
-  redis: Redis
+  redis: LineRedis
   pool: Pool
   queues: LineQueues
   layout: LineLayout

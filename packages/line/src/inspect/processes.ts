@@ -1,6 +1,6 @@
 import type { LineLayout } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { connectionName } from '../keys.js'
+import type { LineRedis } from '../line-redis.js'
 
 /** How many processes of the installation are connected to Redis. */
 export interface ConnectedProcesses {
@@ -16,12 +16,13 @@ export interface ConnectedProcesses {
  * behind a proxy, or because the Redis user lacks the permission
  */
 export async function countProcesses(
-  redis: Redis,
+  redis: LineRedis,
   layout: LineLayout,
 ): Promise<ConnectedProcesses | undefined> {
   let list: string
   try {
-    list = (await redis.client('LIST')) as string
+    // In a cluster each process has a connection to the first shard.
+    list = (await redis.first.client('LIST')) as string
   } catch {
     return undefined
   }

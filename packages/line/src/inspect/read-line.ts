@@ -1,5 +1,4 @@
 import { commandCountOf, jobCreatedAtMs, type LineLayout } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { parseDepth, readDepth } from '../depth.js'
 import {
   activeJobsKey,
@@ -8,10 +7,12 @@ import {
   jobKey,
   jobLockKey,
   lineBase,
+  linePrefix,
   queuedJobsKey,
   settingsKey,
   settleMarkKey,
 } from '../keys.js'
+import type { LineRedis } from '../line-redis.js'
 
 /** A job that a worker has fetched and not completed. */
 export interface ActiveJob {
@@ -42,11 +43,12 @@ const PROCESSED_BY = 'pb'
 
 /** Reads a line in one transaction, so that each job is in exactly one of the lists. */
 export async function readLine(
-  redis: Redis,
+  lineRedis: LineRedis,
   lineName: string,
   layout: LineLayout,
 ): Promise<LineContents> {
   const base = lineBase(lineName, layout)
+  const redis = lineRedis.of(linePrefix(lineName, layout))
   const transaction = redis
     .multi()
     .lrange(queuedJobsKey(base), 0, -1)
@@ -84,12 +86,13 @@ export async function readLine(
 
 /** The worker process that completed the last job of a line; null if no such job is kept. */
 export async function lastProcessedBy(
-  redis: Redis,
+  lineRedis: LineRedis,
   line: LineContents,
   layout: LineLayout,
 ): Promise<string | null> {
   const last = line.completed.at(-1)
   if (last === undefined) return null
+  const redis = lineRedis.of(linePrefix(line.lineName, layout))
   return redis.hget(jobKey(lineBase(line.lineName, layout), last), PROCESSED_BY)
 }
 
@@ -134,12 +137,13 @@ export type SettleInLine =
  * @param line the line of the event
  */
 export async function readSettle(
-  redis: Redis,
+  lineRedis: LineRedis,
   line: LineContents,
   eventId: number,
   layout: LineLayout,
 ): Promise<SettleInLine> {
   const key = settleMarkKey(lineBase(line.lineName, layout), eventId)
+  const redis = lineRedis.of(linePrefix(line.lineName, layout))
   const [mark, leftMs] = await Promise.all([redis.get(key), redis.pttl(key)])
   if (mark === null) return { kind: 'none' }
   if (mark === 'rejected') return { kind: 'rejected', nextInMs: Math.max(0, Number(leftMs)) }

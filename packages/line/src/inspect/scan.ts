@@ -11,6 +11,7 @@ import {
   shardKeysPattern,
   shardPrefixes,
 } from '../keys.js'
+import type { LineRedis } from '../line-redis.js'
 
 /** What the keys of an installation say. */
 export interface ScannedKeys {
@@ -26,11 +27,11 @@ const JOB_ID = /^(?:event|line)-\d+\.[0-9a-z]{21}\.\d+$/
  * Scans all keys of the installation, without blocking Redis. It does not use the registry of
  * lines, because the registry is in Redis too and may itself be incomplete.
  */
-export async function scanKeys(redis: Redis, layout: LineLayout): Promise<ScannedKeys> {
+export async function scanKeys(redis: LineRedis, layout: LineLayout): Promise<ScannedKeys> {
   const found: ScannedKeys = { lineNames: new Set(), jobs: [] }
   for (const prefix of shardPrefixes(layout)) {
     const match = shardKeysPattern(prefix)
-    for await (const keys of redis.scanStream({ match, count: KEYS_PER_SCAN })) {
+    for await (const keys of redis.of(prefix).scanStream({ match, count: KEYS_PER_SCAN })) {
       for (const key of keys as string[]) {
         const parsed = parseLineKey(key, prefix)
         if (parsed === undefined) continue
@@ -46,19 +47,25 @@ export async function scanKeys(redis: Redis, layout: LineLayout): Promise<Scanne
 /**
  * Finds jobs in lines that the layout does not have.
  *
+ * @param servers a connection to each server that may have keys of the installation
  * @returns a sentence about each list of such jobs
  */
-export async function findUnknownLines(redis: Redis, layout: LineLayout): Promise<string[]> {
+export async function findUnknownLines(
+  servers: readonly Redis[],
+  layout: LineLayout,
+): Promise<string[]> {
   const unknown = new Set<string>()
   const match = installationKeysPattern(layout.keyPrefix)
-  for await (const keys of redis.scanStream({ match, count: KEYS_PER_SCAN })) {
-    for (const key of keys as string[]) {
-      const parsed = parseAnyLineKey(key)
-      if (parsed === undefined || !isUnfinishedList(parsed.rest)) continue
-      const { lineName } = parsed
-      const isKnown =
-        isLineName(lineName, layout) && key.startsWith(`${linePrefix(lineName, layout)}:`)
-      if (!isKnown) unknown.add(`${key} holds jobs, and no process serves that line`)
+  for (const redis of servers) {
+    for await (const keys of redis.scanStream({ match, count: KEYS_PER_SCAN })) {
+      for (const key of keys as string[]) {
+        const parsed = parseAnyLineKey(key)
+        if (parsed === undefined || !isUnfinishedList(parsed.rest)) continue
+        const { lineName } = parsed
+        const isKnown =
+          isLineName(lineName, layout) && key.startsWith(`${linePrefix(lineName, layout)}:`)
+        if (!isKnown) unknown.add(`${key} holds jobs, and no process serves that line`)
+      }
     }
   }
   return [...unknown]

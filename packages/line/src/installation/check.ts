@@ -29,7 +29,7 @@ export function foreignRedis(keyPrefix: string, redisOwner: string, ours: string
 }
 
 export const OTHER_REDIS =
-  'other processes of this installation use another Redis: REDIS_URL must lead all of them to the same one'
+  'other processes of this installation use another Redis: the settings must lead all of them to the same one'
 export const OTHER_DATABASE =
   'a process with another database of the same installation, such as a copy, uses these keys in Redis: ' +
   'give the copy a KEY_PREFIX of its own, and remove its row of "installation"'

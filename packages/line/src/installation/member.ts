@@ -10,8 +10,7 @@ import {
   type Log,
   probe,
 } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
-import { connectionName, shardPrefix } from '../keys.js'
+import { type LineRedis, nameOfConnection, openLineRedis, redisTargets } from '../line-redis.js'
 import { createInstallationWatch } from './watch.js'
 
 /**
@@ -24,7 +23,7 @@ const PROBE_TIMEOUT_MS = 1000
 
 export interface MemberDeps {
   service: 'worker' | 'notifier'
-  config: Pick<Basics, 'redisUrl' | 'production'> & { layout: LineLayout }
+  config: Pick<Basics, 'redis' | 'production'> & { layout: LineLayout }
   /** Connections that do not wait for the work of the process. */
   pool: Pool
   log: Log
@@ -36,8 +35,8 @@ export interface MemberDeps {
 
 /** A process without an API that belongs to an installation. */
 export interface Member {
-  /** Waits for replies, however long that takes. */
-  redis: Redis
+  /** Connections that wait for replies, however long that takes. */
+  redis: LineRedis
   /** True if this installation owns the keys in Redis. */
   isSure(): boolean
   /** Called when Redis may have lost its data. Checks at once whether it still has its owner. */
@@ -54,18 +53,27 @@ export interface Member {
  */
 export async function joinInstallation(deps: MemberDeps): Promise<Member> {
   const { service, config, pool, log, closers, onRefused } = deps
-  const { redisUrl, production, layout } = config
-  const redis = createPatientRedis(redisUrl, { connectionName: connectionName(service, layout) })
-  redis.on('error', (error) => log.warn({ err: error }, 'Redis connection error'))
+  const { production, layout } = config
+  const redis = openLineRedis(config.redis, layout, (target) =>
+    createPatientRedis(target, {
+      connectionName: nameOfConnection(service, layout, target),
+    }).on('error', (error) => log.warn({ err: error }, 'Redis connection error')),
+  )
   closers.push('redis', () => redis.disconnect())
-  const writeToRedis = createWriteProbe(redis, shardPrefix(0, layout))
+  const probes = redis.connections.map((connection) =>
+    createWriteProbe(connection.redis, connection.prefixes[0]),
+  )
+  const writeToRedis = async () => void (await Promise.all(probes.map((ask) => ask())))
   // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
   const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
   closers.push('redis probe', () => void probing.stop())
-  await checkRedisAt(redisUrl, { production, log })
+  await checkRedisAt(redisTargets(config.redis, layout), { production, log })
 
   const store = createInstallationStore(pool)
-  const installation = createInstallationWatch({ redis, store, layout, service, log, onRefused })
+  const installation = createInstallationWatch({
+    ...{ store, layout, service, log, onRefused },
+    redis: redis.first,
+  })
   closers.push('installation', () => installation.leave())
   await whenReachable(
     () => installation.join(),

@@ -40,6 +40,7 @@ const LEAVE_WITHIN_MS = 500
 const IGNORED_MS = CHECK_EVERY_MS + 2 * READ_AGAIN_MS
 
 export interface InstallationDeps {
+  /** The connection to the first shard, which has the keys of the installation. */
   redis: Redis
   store: InstallationStore
   layout: LineLayout
@@ -82,7 +83,7 @@ interface Membership {
  *   Redis as the one in use. Only now does the process accept commands.
  * - `unsure`: the connection to Redis was lost. The address may lead to another server by now.
  * - `differing`: since `sinceMs` of the monotonic clock, PostgreSQL has named another Redis as the
- *   one in use. This happens if two groups of processes have different `REDIS_URL`s.
+ *   one in use. This happens if two groups of processes have different settings of Redis.
  * - `refused`: the servers do not belong together. `onRefused` was called and ends the process.
  * - `left`: the process ends.
  *

@@ -1,14 +1,14 @@
 import { createAcceptedJobStore, type Pool, whileAlone } from '@ticket-line/db'
-import type { LineLayout, Log } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
+import { every, type LineLayout, type Log } from '@ticket-line/shared'
 import type { InstallationWatch } from '../installation/watch.js'
+import type { LineRedis } from '../line-redis.js'
 import type { Readiness } from './readiness.js'
 import { type RecoveryDeps, watchReadiness } from './recovery.js'
 import { createRecoveryRedis } from './recovery-redis.js'
 
 export interface JoinRecoveryOptions {
-  /** The connection on which the process uses lines. If it breaks, the process becomes unsure. */
-  redis: Redis
+  /** The connections on which the process uses lines. If one breaks, the process becomes unsure. */
+  redis: LineRedis
   pool: Pool
   layout: LineLayout
   /** What the other parts of the process learn from. */
@@ -20,9 +20,13 @@ export interface JoinRecoveryOptions {
   log: Log
 }
 
+/** How often a process compares the generation that it knows with that of PostgreSQL, ms. */
+const COMPARE_EVERY_MS = 2000
+
 /**
  * Makes a process take part in recoveries: it checks whether Redis has everything that was
- * accepted, and adds what Redis has lost unless another process does.
+ * accepted, and adds what Redis has lost unless another process does. It also notices if the other
+ * processes use another Redis.
  */
 export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
   const { redis, pool, layout, readiness, installation, onRescued, log } = options
@@ -30,13 +34,37 @@ export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
   readiness.onChange((isReady) => {
     if (!isReady) installation.checkNow()
   })
-  return watchReadiness({
+  const { readRecordedGeneration } = createAcceptedJobStore(pool)
+  const watch = watchReadiness({
     redis: createRecoveryRedis(redis, layout),
     readiness,
     isOurs: installation.isSure,
-    readRecordedGeneration: createAcceptedJobStore(pool).readRecordedGeneration,
+    readRecordedGeneration,
     alone: (run) => whileAlone(pool, run),
     onRescued,
     log,
   })
+
+  /**
+   * Connects again if PostgreSQL has another generation. Other processes have recovered another
+   * Redis then: this process is still connected to a master that was replaced, and that is cut off
+   * from its replicas and Sentinels.
+   */
+  async function compare(): Promise<void> {
+    const known = readiness.generation()
+    if (known === undefined) return
+    const recorded = await readRecordedGeneration()
+    if (recorded === undefined || recorded === known || readiness.generation() !== known) return
+    log.warn('other processes use another Redis: connecting again')
+    for (const connection of redis.connections) connection.redis.disconnect(true)
+  }
+  const comparing = every(COMPARE_EVERY_MS, compare, {
+    onError: (err) => log.debug({ err }, 'could not read the generation of the last recovery'),
+  })
+  return {
+    stop() {
+      watch.stop()
+      void comparing.stop()
+    },
+  }
 }

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import { type LineLayout, parseRedisInfo, writeTogether } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { countEvents, createDepthCounter } from '../depth.js'
-import { lineBase, readyKey, recoveringKey, shardPrefixes } from '../keys.js'
+import { lineBase, linePrefix, readyKey, recoveringKey, shardPrefixes } from '../keys.js'
+import { type LineRedis, onEachShard } from '../line-redis.js'
 import { createLineQueues, type JobToStore } from '../queues.js'
 import { defineEndRecovery, definePutFirst, defineRelistJob } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
@@ -49,24 +51,26 @@ export interface FoundJobs {
   relisted: JobToStore[]
 }
 
-export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryRedis {
+export function createRecoveryRedis(redis: LineRedis, layout: LineLayout): RecoveryRedis {
   const prefixes = shardPrefixes(layout)
   const queues = createLineQueues(redis, layout)
   const depth = createDepthCounter(redis, layout)
-  const relistJob = defineRelistJob(redis)
-  const putFirst = definePutFirst(redis)
-  const endRecovery = defineEndRecovery(redis)
+  const relistJob = onEachShard(redis, defineRelistJob)
+  const putFirst = onEachShard(redis, definePutFirst)
+  const endRecovery = onEachShard(redis, defineEndRecovery)
+  const prefixOf = (lineName: string): string => linePrefix(lineName, layout)
   const wake = (lineName: string): Promise<unknown> => sendWakeUp(redis, layout, lineName)
 
   return {
-    isConnected: () => redis.status === 'ready',
-    onDisconnected: (listener) => void redis.on('close', listener),
+    isConnected: () => redis.connections.every((connection) => connection.redis.status === 'ready'),
+    onDisconnected(listener) {
+      for (const connection of redis.connections) connection.redis.on('close', listener)
+    },
 
     async readPresentGeneration() {
-      // The identity is read last. If the connection breaks in between, the commands are sent
-      // again, to a server that may have lost its last writes. The identity must not be older than
-      // that.
-      const reading = prefixes.map((prefix) => redis.get(readyKey(prefix)))
+      // The identity is read last. If a connection breaks in between, the commands are sent again,
+      // to a server that may have lost its last writes. The identity must not be older than that.
+      const reading = prefixes.map((prefix) => redis.of(prefix).get(readyKey(prefix)))
       const [identity, ...generations] = await Promise.all([readIdentity(redis), ...reading])
       const [generation] = generations
       const isSame = generations.every((other) => other === generation)
@@ -74,13 +78,17 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     },
 
     async begin(token) {
-      await Promise.all(prefixes.map((prefix) => redis.set(recoveringKey(prefix), token)))
+      await Promise.all(
+        prefixes.map((prefix) => redis.of(prefix).set(recoveringKey(prefix), token)),
+      )
     },
 
     async find(jobs) {
-      writeTogether(redis)
+      writeTogetherToAll(redis)
       const states = await Promise.all(
-        jobs.map(({ lineName, jobId }) => relistJob(lineBase(lineName, layout), jobId)),
+        jobs.map(({ lineName, jobId }) =>
+          relistJob(prefixOf(lineName))(lineBase(lineName, layout), jobId),
+        ),
       )
       return {
         missing: jobs.filter((_, index) => states[index] === 'missing'),
@@ -89,7 +97,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     },
 
     async add(jobs) {
-      writeTogether(redis)
+      writeTogetherToAll(redis)
       await Promise.all([
         ...countByLine(jobs).map(([lineName, counts]) =>
           depth.admit(lineName, counts, undefined, true, ''),
@@ -107,7 +115,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
     async putFirst(jobIds) {
       await Promise.all(
         [...jobIds].flatMap(([lineName, ids]) => [
-          putFirst(lineBase(lineName, layout), ids),
+          putFirst(prefixOf(lineName))(lineBase(lineName, layout), ids),
           wake(lineName),
         ]),
       )
@@ -115,11 +123,29 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
 
     async end(token, generation) {
       const ended = await Promise.all(
-        prefixes.map((prefix) => endRecovery(prefix, token, generation)),
+        prefixes.map((prefix) => endRecovery(prefix)(prefix, token, generation)),
       )
       return ended.every(Boolean)
     },
   }
+}
+
+function writeTogetherToAll({ connections }: LineRedis): void {
+  for (const { redis } of connections) writeTogether(redis)
+}
+
+/**
+ * Reads the identities of the servers that have the shards. Those of several servers become one
+ * text of the length of a hash, because the scripts of the lines compare it with each count. It is
+ * another one as soon as one shard is on another server.
+ *
+ * @returns undefined if a server hides its identity
+ */
+async function readIdentity({ connections }: LineRedis): Promise<string | undefined> {
+  const identities = await Promise.all(connections.map(({ redis }) => readIdentityOf(redis)))
+  if (identities.length === 1) return identities[0]
+  if (identities.includes(undefined)) return undefined
+  return createHash('sha256').update(identities.join(' ')).digest('hex')
 }
 
 /**
@@ -130,7 +156,7 @@ export function createRecoveryRedis(redis: Redis, layout: LineLayout): RecoveryR
  * The replication id also changes if the server drops its replication backlog after an hour without
  * replicas, and when a replica connects after that. A recovery then finds nothing to add.
  */
-async function readIdentity(redis: Redis): Promise<string | undefined> {
+async function readIdentityOf(redis: Redis): Promise<string | undefined> {
   try {
     // Before Redis 7, INFO accepts one section at a time.
     const texts = await Promise.all([redis.info('server'), redis.info('replication')])

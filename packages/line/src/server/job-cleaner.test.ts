@@ -8,9 +8,11 @@ afterEach(() => void vi.useRealTimers())
 function given(memory: { used: number; max: number }) {
   let removals = 0
   const cleaner = createJobCleaner({
-    redis: {
-      info: (async () => `used_memory:${memory.used}\r\nmaxmemory:${memory.max}\r\n`) as never,
-    },
+    servers: [
+      {
+        info: (async () => `used_memory:${memory.used}\r\nmaxmemory:${memory.max}\r\n`) as never,
+      },
+    ],
     registry: { removeFinished: async () => ++removals },
     log: { info: () => undefined, warn: () => undefined },
     clock: systemClock,

@@ -15,7 +15,8 @@ const CHECK_EVERY_MS = 1000
 const CLEAN_EVERY_MS = 5000
 
 export interface JobCleanerDeps {
-  redis: Pick<Redis, 'info'>
+  /** Each server of Redis that has lines. */
+  servers: readonly Pick<Redis, 'info'>[]
   registry: Pick<LineRegistry, 'removeFinished'>
   log: Pick<Log, 'info' | 'warn'>
   clock: Clock
@@ -25,12 +26,12 @@ export interface JobCleanerDeps {
  * Removes the finished jobs of all lines while Redis fills up. Only the dashboard shows them. While
  * Redis has enough memory, the finished jobs of a line stay until the line is forgotten.
  */
-export function createJobCleaner({ redis, registry, log, clock }: JobCleanerDeps): Loop {
+export function createJobCleaner({ servers, registry, log, clock }: JobCleanerDeps): Loop {
   let cleanedAtMs = Number.NEGATIVE_INFINITY
 
   async function clean(): Promise<void> {
     if (clock.steadyMs() - cleanedAtMs < CLEAN_EVERY_MS) return
-    const fullness = await readFullness(redis)
+    const fullness = await readFullness(servers)
     if (fullness < CLEAN_AT) return
     cleanedAtMs = clock.steadyMs()
     const jobs = await registry.removeFinished()

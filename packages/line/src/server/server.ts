@@ -2,16 +2,16 @@ import { hostname } from 'node:os'
 import type { AcceptedJobStore } from '@ticket-line/db'
 import {
   type Clock,
-  createReaderRedis,
   dropIfSilent,
   type LineLayout,
   type Log,
   newJobId,
-  reconnectTogether,
+  type RedisSettings,
 } from '@ticket-line/shared'
 import { createRedisBackend } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { lineBase, linePrefix, readyKey } from '../keys.js'
+import { type LineRedis, onEachShard, openReaders } from '../line-redis.js'
 import type { Readiness } from '../recovery/readiness.js'
 import { createRecoveryRedis } from '../recovery/recovery-redis.js'
 import type { LineRegistry } from '../registry.js'
@@ -37,7 +37,7 @@ export interface LineTimes {
 }
 
 export interface ServerOptions {
-  redisUrl: string
+  redis: RedisSettings
   layout: LineLayout
   times: LineTimes
   /** A line without work is forgotten after this long, ms. */
@@ -56,8 +56,8 @@ export interface ServerOptions {
 
 export interface ServerDeps {
   options: ServerOptions
-  /** The connection for all Redis commands, from `createPatientRedis`. */
-  redis: Redis
+  /** The connections for all Redis commands, from `createPatientRedis`. */
+  redis: LineRedis
   registry: LineRegistry
   readiness: Readiness
   acceptedJobs: AcceptedJobStore
@@ -102,7 +102,7 @@ const KEEP_FAILED = { count: 100, age: 7 * 24 * 3600 }
 
 /**
  * Serves lines on two connections to Redis, however many lines there are: one for all Redis
- * commands, and one that blocks until wake-ups arrive.
+ * commands, and one that blocks until wake-ups arrive. In a cluster each shard has two.
  */
 export function startLineServer(deps: ServerDeps): LineServer {
   const { options, redis, registry, readiness, acceptedJobs, log, clock } = deps
@@ -110,17 +110,8 @@ export function startLineServer(deps: ServerDeps): LineServer {
   let isStopping = false
 
   const locks = createLockRenewer(times.lockDurationMs, log)
-  const root = createRedisBackend('root', {
-    connection: redis,
-    skipVersionCheck: true,
-    lockDuration: times.lockDurationMs,
-    stalledInterval: times.stalledIntervalMs,
-    // A stalled job has not failed. Crashes that a command causes are counted in PostgreSQL.
-    maxStalledCount: Number.MAX_SAFE_INTEGER,
-    removeOnComplete: KEEP_COMPLETED,
-    removeOnFail: KEEP_FAILED,
-  } as Parameters<typeof createRedisBackend>[1])
-  root.on('error', () => undefined)
+  const rootOf = onEachShard(redis, (connection) => createRoot(connection, times))
+  const shortenLocksOf = onEachShard(redis, (connection) => defineShortenLocks(connection, times))
 
   const settles = createSettles({
     store: createSettleStore(redis, layout),
@@ -129,29 +120,32 @@ export function startLineServer(deps: ServerDeps): LineServer {
     log,
     clock,
   })
-  const lineDeps: LineDeps = {
-    redis,
-    root,
+  const lineDeps: Omit<LineDeps, 'redis' | 'root' | 'shortenLocks'> = {
     processName: `${hostname()}:${process.pid}`,
     locks,
-    shortenLocks: defineShortenLocks(redis, times),
     log,
     onJob: deps.onJob,
     onJobEnd: settles.onJobEnd,
     sendReply: createSendReply(redis, layout, log),
     ...(deps.onSetAside && { onSetAside: deps.onSetAside }),
     readiness,
-    readShardGeneration: (prefix) => redis.get(readyKey(prefix)),
+    readShardGeneration: (prefix) => redis.of(prefix).get(readyKey(prefix)),
     isStopping: () => isStopping,
     clock,
   }
   const scheduler = createScheduler({
-    createLine: (lineName) =>
-      createLine(lineDeps, {
-        lineName,
-        prefix: linePrefix(lineName, layout),
-        base: lineBase(lineName, layout),
-      }),
+    createLine(lineName) {
+      const prefix = linePrefix(lineName, layout)
+      const ofShard = {
+        redis: redis.of(prefix),
+        root: rootOf(prefix),
+        shortenLocks: shortenLocksOf(prefix),
+      }
+      return createLine(
+        { ...lineDeps, ...ofShard },
+        { lineName, prefix, base: lineBase(lineName, layout) },
+      )
+    },
     measure: registry.measure,
     servedAtOnce: options.poolSize * LINES_PER_CONNECTION,
     maxOpenLines: options.maxOpenLines,
@@ -164,13 +158,13 @@ export function startLineServer(deps: ServerDeps): LineServer {
     clock,
   })
 
-  const reader = createReaderRedis(options.redisUrl).on('error', () => undefined)
+  const readers = openReaders(options.redis, layout, redis)
   // The connection for commands waits long for a silent server, because a command that is sent
   // again may be executed twice. But the reader has just connected, so Redis works. If the
   // connection for commands stays silent all the same, it leads to a host that is gone.
-  reader.on('ready', () => void dropIfSilent(redis, REPLIES_WITHIN_MS))
-  reconnectTogether(redis, reader)
-  const stopReading = followWakeUps(reader, layout, {
+  for (const { redis: reader, prefixes } of readers.connections)
+    reader.on('ready', () => void dropIfSilent(redis.of(prefixes[0]), REPLIES_WITHIN_MS))
+  const stopReading = followWakeUps(readers, {
     // The sweep finds the lines whose wake-ups came before.
     onStart: () => sweeper.sweepNow(),
     onWakeUp: scheduler.wake,
@@ -184,7 +178,8 @@ export function startLineServer(deps: ServerDeps): LineServer {
     forgetAfterMs: options.lineIdleMs,
     log,
   })
-  const jobCleaner = createJobCleaner({ redis, registry, log, clock })
+  const servers = redis.connections.map((connection) => connection.redis)
+  const jobCleaner = createJobCleaner({ servers, registry, log, clock })
   const keeper = keepAcceptedJobs({
     store: acceptedJobs,
     redis: createRecoveryRedis(redis, layout),
@@ -212,6 +207,22 @@ export function startLineServer(deps: ServerDeps): LineServer {
       locks.stop()
     },
   }
+}
+
+/** The backend from which those of the lines on a connection are derived. */
+function createRoot(connection: Redis, times: LineTimes) {
+  const root = createRedisBackend('root', {
+    connection,
+    skipVersionCheck: true,
+    lockDuration: times.lockDurationMs,
+    stalledInterval: times.stalledIntervalMs,
+    // A stalled job has not failed. Crashes that a command causes are counted in PostgreSQL.
+    maxStalledCount: Number.MAX_SAFE_INTEGER,
+    removeOnComplete: KEEP_COMPLETED,
+    removeOnFail: KEEP_FAILED,
+  } as Parameters<typeof createRedisBackend>[1])
+  root.on('error', () => undefined)
+  return root
 }
 
 /** How a stopping process divides its grace, ms. */

@@ -17,8 +17,8 @@ import {
   NOBODY,
   writeTogether,
 } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import { lineBase, lineNameOf, linePrefix } from '../keys.js'
+import { type LineRedis, onEachShard } from '../line-redis.js'
 import { addJob, createLineQueues, type JobToStore } from '../queues.js'
 import { defineEndSettle, defineMarkSettles, type SettleToMark } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
@@ -68,18 +68,22 @@ export interface SettleStore {
   end: ReturnType<typeof defineEndSettle>
 }
 
-/** @param redis the patient connection of the worker */
-export function createSettleStore(redis: Redis, layout: LineLayout): SettleStore {
+/** @param redis the patient connections of the worker */
+export function createSettleStore(redis: LineRedis, layout: LineLayout): SettleStore {
   const queues = createLineQueues(redis, layout)
   const wakeUp = (lineName: string) =>
     void sendWakeUp(redis, layout, lineName).catch(() => undefined)
+  const mark = onEachShard(redis, defineMarkSettles)
+  const end = onEachShard(redis, defineEndSettle)
+  const prefixOf = (lineName: string): string => linePrefix(lineName, layout)
   return {
-    mark: defineMarkSettles(redis),
+    mark: (prefix, settles, times) => mark(prefix)(prefix, settles, times),
     add(job) {
-      writeTogether(redis)
+      writeTogether(redis.of(prefixOf(job.lineName)))
       return addJob(queues, job, wakeUp)
     },
-    end: defineEndSettle(redis),
+    end: (settle, rejectedMs) =>
+      end(prefixOf(lineNameOf(settle.eventId, layout)))(settle, rejectedMs),
   }
 }
 

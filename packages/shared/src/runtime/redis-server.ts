@@ -2,7 +2,9 @@ import type { Redis } from 'ioredis'
 import { sleep } from './deadline.js'
 import { ConfigError } from './env.js'
 import type { Log } from './log.js'
-import { createPatientRedis } from './redis.js'
+import { createPatientRedis, type RedisTarget } from './redis.js'
+import { topologyOf } from './redis-cluster.js'
+import type { ClusterSettings, RedisSettings } from './redis-settings.js'
 import { isOlder } from './version.js'
 
 /**
@@ -65,6 +67,13 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
+export interface RedisChecks {
+  production: boolean
+  log: Pick<Log, 'warn'>
+  /** What the settings say Redis is; `single` by default. */
+  kind?: RedisSettings['kind']
+}
+
 /**
  * Checks that a Redis supports the lines. It need not keep its data over a restart: PostgreSQL has
  * what was accepted.
@@ -74,17 +83,17 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
  */
 export async function checkRedisServer(
   redis: Asked,
-  { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
+  { production, log, kind = 'single' }: RedisChecks,
 ): Promise<void> {
   const { version, mode, runId, maxmemoryPolicy } = await readRedisServer(redis)
-  if (mode === 'cluster') {
+  if (mode === 'cluster' && kind !== 'cluster') {
     throw new ConfigError(
-      'REDIS_URL leads to a node of a Redis Cluster, which is not supported: use a Redis that is not part of one',
+      'Redis is a node of a Redis Cluster: set REDIS_CLUSTER to some of its nodes, and nothing else',
     )
   }
   if (mode === 'sentinel') {
     throw new ConfigError(
-      'REDIS_URL leads to a Redis Sentinel: it must lead to the master that it watches',
+      'REDIS_URL leads to a Redis Sentinel: set REDIS_SENTINELS to the Sentinels, and nothing else',
     )
   }
   if (version !== undefined && isOlder(version, OLDEST)) {
@@ -104,23 +113,49 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for a Redis and checks it with `checkRedisServer`. It opens a connection of its own, which
- * only reads. Other connections are dropped while a server refuses their writes, and the check must
- * end even then.
+ * Waits for the servers at some targets and checks each with `checkRedisServer`. It opens
+ * connections of its own, which only read. Other connections are dropped while a server refuses
+ * their writes, and the check must end even then.
  *
- * @throws ConfigError as `checkRedisServer`
+ * @throws ConfigError as `checkRedisServer`, and if Redis is not the cluster that the settings name
  */
 export async function checkRedisAt(
-  url: string,
-  settings: { production: boolean; log: Pick<Log, 'warn'> },
+  targets: readonly RedisTarget[],
+  { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
-  const redis = createPatientRedis(url)
+  for (const { settings } of targets.slice(0, 1))
+    if (settings.kind === 'cluster') await untilClusterAnswers(settings)
+  const warnings = new Set<string>()
+  const gather = { warn: (message: string) => void warnings.add(message) } as Pick<Log, 'warn'>
+  const connections = targets.map((target) => ({ target, redis: createPatientRedis(target) }))
   // Other connections log the same errors.
-  redis.on('error', () => undefined)
+  for (const { redis } of connections) redis.on('error', () => undefined)
   try {
-    await checkRedisServer(redis, settings)
+    await Promise.all(
+      connections.map(({ target, redis }) =>
+        checkRedisServer(redis, { production, log: gather, kind: target.settings.kind }),
+      ),
+    )
   } finally {
-    redis.disconnect()
+    for (const { redis } of connections) redis.disconnect()
+  }
+  for (const warning of warnings) log.warn(warning)
+}
+
+/** @throws ConfigError if Redis is no cluster, or does not say which node has which slots */
+async function untilClusterAnswers(settings: ClusterSettings): Promise<void> {
+  for (;;) {
+    try {
+      await topologyOf(settings).masters()
+      return
+    } catch (error) {
+      const { message } = error as Error
+      if (/cluster support disabled/.test(message))
+        throw new ConfigError('REDIS_CLUSTER leads to a Redis that is not part of a cluster')
+      if (/NOPERM /.test(message))
+        throw new ConfigError(`Redis refuses what this service needs: ${message}`)
+      await sleep(ASK_AGAIN_MS)
+    }
   }
 }
 
@@ -133,11 +168,14 @@ export function parseRedisInfo(text: string): Map<string, string> {
 }
 
 /**
- * Reads how full Redis is, as a share of its `maxmemory`. The share is 0 if Redis has no
- * `maxmemory`, or hides it.
+ * Reads how full the fullest of some servers is, as a share of its `maxmemory`. The share is 0 if a
+ * server has no `maxmemory`, or hides it.
  */
-export async function readFullness(redis: Pick<Redis, 'info'>): Promise<number> {
-  const info = parseRedisInfo(await redis.info('memory'))
-  const max = Number(info.get('maxmemory') ?? 0)
-  return max === 0 ? 0 : Number(info.get('used_memory') ?? 0) / max
+export async function readFullness(servers: readonly Pick<Redis, 'info'>[]): Promise<number> {
+  const shares = servers.map(async (redis) => {
+    const info = parseRedisInfo(await redis.info('memory'))
+    const max = Number(info.get('maxmemory') ?? 0)
+    return max === 0 ? 0 : Number(info.get('used_memory') ?? 0) / max
+  })
+  return Math.max(0, ...(await Promise.all(shares)))
 }

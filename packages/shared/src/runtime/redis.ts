@@ -1,13 +1,15 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { withDeadline } from './deadline.js'
+import { loginOptions, slotConnector, topologyOf } from './redis-cluster.js'
+import type { RedisSettings } from './redis-settings.js'
 
 /** Options that a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 
 /**
- * Replies of a server that does not accept writes. After a planned failover the old master keeps
- * its connections open and gives only these replies, while the address already leads to the new
- * master. Redis checks for all of them before it runs a command or the first write of a script, so
+ * Replies of a server that does not accept writes, or no longer has the slot. After a planned
+ * failover the old master keeps its connections open and gives only these replies, while the
+ * address already leads to the new master. Redis checks for all of them before it runs a command or the first write of a script, so
  * the command had no effect. In Redis 6, the error of a script contains the reply to the command
  * that failed in the script.
  */
@@ -70,6 +72,71 @@ const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
 
+/** Where a connection leads. */
+export interface RedisTarget {
+  settings: RedisSettings
+  /**
+   * What the keys of the connection begin with, hash tag included. In a cluster, the connection
+   * leads to the master that has these keys.
+   */
+  prefix: string
+}
+
+/** The only server at an address. */
+export function oneRedis(url: string): RedisTarget {
+  return { settings: { kind: 'single', url }, prefix: '' }
+}
+
+/**
+ * Where the servers are that have keys: the only one, or each master of a cluster.
+ *
+ * @throws Error if no node of the cluster answers
+ */
+export async function masterTargets(target: RedisTarget): Promise<RedisTarget[]> {
+  const { settings } = target
+  if (settings.kind !== 'cluster') return [target]
+  const { username = '', password = '', tls } = settings
+  const login = `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`
+  const masters = await topologyOf(settings).masters()
+  return masters.map(({ host, port }) => {
+    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+    const isOpen = username === '' && password === ''
+    return oneRedis(`${tls ? 'rediss' : 'redis'}://${isOpen ? '' : login}${address}`)
+  })
+}
+
+/** How long a Sentinel may take to answer before the next one is asked, ms. */
+const SENTINEL_TIMEOUT_MS = 1000
+
+function connect({ settings, prefix }: RedisTarget, options: ConnectionExtras): Redis {
+  switch (settings.kind) {
+    case 'single':
+      return new Redis(settings.url, options)
+    case 'cluster':
+      return new Redis({
+        ...options,
+        ...loginOptions(settings),
+        ...(settings.tls && { tls: {} }),
+        Connector: slotConnector(settings, prefix),
+      })
+    case 'sentinel': {
+      const { username, password } = settings.sentinelLogin
+      // `failoverDetector` stays off: if a Sentinel announces a failover while ioredis reconnects
+      // already, ioredis would give the connection up for good.
+      return new Redis({
+        ...options,
+        ...loginOptions(settings),
+        sentinels: settings.sentinels.map((sentinel) => ({ ...sentinel })),
+        name: settings.masterName,
+        sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+        ...(username !== undefined && { sentinelUsername: username }),
+        ...(password !== undefined && { sentinelPassword: password }),
+        ...(settings.tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
+      })
+    }
+  }
+}
+
 /**
  * Creates a connection for requests of clients, which must be answered or fail quickly. Commands
  * fail while it is down, and after `commandTimeoutMs`. A command that timed out may still take
@@ -77,11 +144,11 @@ const READER_SILENCE_MS = 4000
  * `bullmq-facts.test.ts`).
  */
 export function createFailFastRedis(
-  url: string,
+  target: RedisTarget,
   commandTimeoutMs: number,
   extra: ConnectionExtras = {},
 ): Redis {
-  return new Redis(url, {
+  return connect(target, {
     maxRetriesPerRequest: null,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
@@ -98,10 +165,10 @@ export function createFailFastRedis(
  * Creates a connection for workers, whose fetches and completions must not fail. It waits for Redis
  * as long as it takes. If it breaks, it sends unanswered commands again on the next connection, so
  * they may run twice. If a replica refuses a command, it reconnects and sends the command to the
- * server that the address then leads to.
+ * server that the target then leads to.
  */
-export function createPatientRedis(url: string, extra: ConnectionExtras = {}): Redis {
-  return new Redis(url, {
+export function createPatientRedis(target: RedisTarget, extra: ConnectionExtras = {}): Redis {
+  return connect(target, {
     maxRetriesPerRequest: null,
     connectTimeout: 2000,
     socketTimeout: PATIENT_SILENCE_MS,
@@ -114,8 +181,8 @@ export function createPatientRedis(url: string, extra: ConnectionExtras = {}): R
  * Creates a patient connection for `followStreams`. Its reads are answered within 2 s, and may run
  * twice.
  */
-export function createReaderRedis(url: string): Redis {
-  return createPatientRedis(url, { socketTimeout: READER_SILENCE_MS })
+export function createReaderRedis(target: RedisTarget): Redis {
+  return createPatientRedis(target, { socketTimeout: READER_SILENCE_MS })
 }
 
 /**

@@ -130,7 +130,7 @@ describe('readBasics', () => {
       production: false,
       databaseUrl: good.DATABASE_URL,
       databaseSchema: 'public',
-      redisUrl: good.REDIS_URL,
+      redis: { kind: 'single', url: good.REDIS_URL },
       logLevel: 'info',
     })
   })

@@ -5,6 +5,7 @@ import {
   MIN_RETENTION_HOURS,
 } from '../contract/limits.js'
 import { ConfigError, type EnvReader, readNodeEnv } from './env.js'
+import { type RedisSettings, readRedisSettings } from './redis-settings.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -17,7 +18,7 @@ export interface Basics {
   production: boolean
   databaseUrl: string
   databaseSchema: string
-  redisUrl: string
+  redis: RedisSettings
   logLevel: string
   /** The commit from which the image was built, for metrics; undefined if nobody has set it. */
   commit: string | undefined
@@ -29,7 +30,7 @@ export function readBasics(env: EnvReader): Basics {
     production: readNodeEnv(env) === 'production',
     databaseUrl: readDatabaseUrl(env),
     databaseSchema: readDatabaseSchema(env),
-    redisUrl: readRedisUrl(env),
+    redis: readRedisSettings(env),
     logLevel: env.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     commit: env.optional('BUILD_COMMIT'),
   }
@@ -91,8 +92,8 @@ export function readDatabaseSchema(env: EnvReader): string {
 }
 
 /**
- * Reads the address of Redis: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER` and
- * `REDIS_PASSWORD`, which need no encoding.
+ * Reads the address of a single Redis: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER`,
+ * `REDIS_PASSWORD` and `REDIS_TLS`, which need no encoding.
  *
  * @returns an address for ioredis
  * @throws ConfigError naming the variable that is missing or cannot be used; it never contains a
@@ -104,7 +105,8 @@ export function readRedisUrl(env: EnvReader): string {
   const host = env.optional('REDIS_HOST')
   if (host === undefined) throw new ConfigError('REDIS_URL is not set')
   const user = credentials(env.optional('REDIS_USER') ?? '', env.optional('REDIS_PASSWORD'))
-  return `redis://${user}${hostAndPort(env, 'REDIS', host, 6379)}`
+  const scheme = env.flag('REDIS_TLS', false) ? 'rediss' : 'redis'
+  return `${scheme}://${user}${hostAndPort(env, 'REDIS', host, 6379)}`
 }
 
 function credentials(user: string, password: string | undefined): string {

@@ -118,7 +118,7 @@ export function eventNotFound(): AppError {
 
 // ioredis distinguishes these errors only by their messages.
 const REDIS_UNAVAILABLE =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)/
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|ERR Script attempted to access a non local key)/
 
 /** Maps an error to one that the client may see; `undefined` for unexpected errors. */
 function toAppError(error: unknown): AppError | undefined {

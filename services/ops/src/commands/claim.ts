@@ -35,10 +35,11 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
   const redis = await context.anyRedis()
   const store = context.installation()
   if (redis === undefined || store === undefined)
-    throw new ConfigError('DATABASE_URL and REDIS_URL are needed')
+    throw new ConfigError('settings that name PostgreSQL and Redis are needed')
   const { keyPrefix } = context.layout
   const ours = (await store.readOrCreate(context.layout)).id
-  const { installationId: owner, others } = await createRedisOwnership(redis, context.layout).read()
+  const ownership = createRedisOwnership(redis.first, context.layout)
+  const { installationId: owner, others } = await ownership.read()
   const data = { keyPrefix, ours, owner: owner ?? null, processes: others.length }
   if (owner === undefined || owner === ours) {
     const state =
@@ -62,7 +63,7 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
     await store.takeId(owner)
     text.push('This database has taken over the id. Its workers decide the commands in the lines.')
   } else if (discard) {
-    const deleted = plural(await deleteKeys(redis, keyPrefix), 'key')
+    const deleted = plural(await deleteKeys(await context.masters(), keyPrefix), 'key')
     text.push(`${deleted} deleted. The next process that starts takes this Redis.`)
   } else {
     text.push('"npm run ops -- claim --help" explains the two ways to take them over.')
@@ -71,11 +72,15 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
   return { exitCode: ok ? EXIT.fine : EXIT.found, data: { ok, ...data }, text }
 }
 
-async function deleteKeys(redis: Redis, keyPrefix: string): Promise<number> {
+async function deleteKeys(masters: readonly Redis[], keyPrefix: string): Promise<number> {
   let deleted = 0
   const match = installationKeysPattern(keyPrefix)
-  for await (const keys of redis.scanStream({ match, count: KEYS_PER_STEP })) {
-    if ((keys as string[]).length > 0) deleted += await redis.unlink(...(keys as string[]))
+  for (const redis of masters) {
+    for await (const keys of redis.scanStream({ match, count: KEYS_PER_STEP })) {
+      // In a cluster, a command may name keys of one shard only.
+      const shards = Map.groupBy(keys as string[], (key) => key.slice(0, key.indexOf('}')))
+      for (const ofShard of shards.values()) deleted += await redis.unlink(...ofShard)
+    }
   }
   return deleted
 }

@@ -1,4 +1,9 @@
-import { ALIVE_MS, createLineRegistry, createRedisOwnership } from '@ticket-line/line'
+import {
+  ALIVE_MS,
+  createLineRegistry,
+  createRedisOwnership,
+  type LineRedis,
+} from '@ticket-line/line'
 import {
   commandsIn,
   countProcesses,
@@ -15,7 +20,6 @@ import {
   seconds,
   sleep,
 } from '@ticket-line/shared'
-import type { Redis } from 'ioredis'
 import type { Arguments } from '../arguments.js'
 import type { Command } from '../command.js'
 import type { Context } from '../context.js'
@@ -84,7 +88,7 @@ async function waitUntilEmpty(context: Context, args: Arguments): Promise<Report
 
 /** Counts the undecided commands of each line. */
 async function countCommands(
-  redis: Redis,
+  redis: LineRedis,
   lineNames: string[],
   layout: LineLayout,
 ): Promise<Drained['left']> {
@@ -109,7 +113,7 @@ async function countAccepted(context: Context): Promise<Drained['left']> {
 /** Counts the API processes that may add commands, by their connections and their heartbeats. */
 async function countApis(context: Context): Promise<number> {
   const redis = await context.redis()
-  const ownership = createRedisOwnership(redis, context.layout)
+  const ownership = createRedisOwnership(redis.first, context.layout)
   for (let waitedMs = 0; ; waitedMs += INTERVAL_MS) {
     const connected = (await countProcesses(redis, context.layout))?.apis
     const alive = (await ownership.read()).others.filter(({ service }) => service === 'api').length
@@ -129,7 +133,7 @@ async function countApis(context: Context): Promise<number> {
 async function releaseLayout(context: Context): Promise<boolean> {
   const store = context.installation()
   if ((await store?.read()) === undefined) return false
-  if ((await findUnknownLines(await context.redis(), context.layout)).length > 0) return false
+  if ((await findUnknownLines(await context.masters(), context.layout)).length > 0) return false
   await store?.markDrained()
   return true
 }

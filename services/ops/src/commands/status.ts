@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import {
   countPendingMigrations,
   type DatabaseOverview,
@@ -5,7 +6,7 @@ import {
   readDatabaseOverview,
   readHoldsOverview,
 } from '@ticket-line/db'
-import { createLineRegistry, type LinesOverview } from '@ticket-line/line'
+import { createLineRegistry, type LineRedis, type LinesOverview } from '@ticket-line/line'
 import { type ConnectedProcesses, countProcesses, hasAllAccepted } from '@ticket-line/line/inspect'
 import { errorSummary, parseRedisInfo, plural, seconds, VERSION } from '@ticket-line/shared'
 import type { Command } from '../command.js'
@@ -34,12 +35,21 @@ interface DatabaseStatus extends DatabaseOverview {
 }
 
 interface RedisStatus {
-  /** Undefined if Redis does not allow this user to read it. */
-  info: RedisInfo | undefined
+  /** The servers that have shards of the lines: one, or masters of a cluster. */
+  servers: RedisServerStatus[]
   processes: ConnectedProcesses | undefined
   lines: LinesOverview
   /** False if Redis may lack accepted commands, and processes have to add them again. */
   hasAllAccepted: boolean
+}
+
+interface RedisServerStatus {
+  /** Host and port. */
+  address: string
+  /** The prefixes of its shards. */
+  shards: string[]
+  /** Undefined if Redis does not allow this user to read it. */
+  info: RedisInfo | undefined
 }
 
 /** The parts of Redis's `INFO` that an operator needs first. */
@@ -107,10 +117,23 @@ async function askDatabase(context: Context): Promise<DatabaseStatus> {
 
 async function askRedis(context: Context): Promise<RedisStatus> {
   const redis = await context.redis()
-  const info = await redis.info().then(readInfo, () => undefined)
   const processes = await countProcesses(redis, context.layout)
   const lines = await createLineRegistry(redis, context.layout).overview()
-  return { info, processes, lines, hasAllAccepted: await hasAllAccepted(redis, context.layout) }
+  const servers = await readServers(redis)
+  return { servers, processes, lines, hasAllAccepted: await hasAllAccepted(redis, context.layout) }
+}
+
+async function readServers({ connections }: LineRedis): Promise<RedisServerStatus[]> {
+  const byAddress = new Map<string, RedisServerStatus>()
+  for (const { redis, prefixes } of connections) {
+    const info = await redis.info().then(readInfo, () => undefined)
+    const { remoteAddress = '', remotePort = 0 } = redis.stream as Socket
+    const address = `${remoteAddress}:${remotePort}`
+    const known = byAddress.get(address)
+    if (known === undefined) byAddress.set(address, { address, shards: [...prefixes], info })
+    else known.shards.push(...prefixes)
+  }
+  return [...byAddress.values()]
 }
 
 function readInfo(text: string): RedisInfo {
@@ -129,7 +152,7 @@ function attentionToDatabase({ pendingMigrations }: DatabaseStatus): string[] {
   return [`the database lacks ${plural(pendingMigrations, 'migration')}`]
 }
 
-function attentionToRedis({ info, processes, lines, ...redis }: RedisStatus): string[] {
+function attentionToRedis({ servers, processes, lines, ...redis }: RedisStatus): string[] {
   const attention: string[] = []
   // While no process is connected, nobody waits for this. The first one that starts does it.
   if (!redis.hasAllAccepted && processes !== undefined && processes.apis + processes.workers > 0) {
@@ -137,9 +160,10 @@ function attentionToRedis({ info, processes, lines, ...redis }: RedisStatus): st
       'Redis may have lost accepted commands, and clients get 503 until a process has added them again',
     )
   }
-  if (info !== undefined && info.evictionPolicy !== 'noeviction') {
-    attention.push(`Redis may evict parts of lines: maxmemory-policy is ${info.evictionPolicy}`)
-  }
+  const policies = servers.flatMap(({ info }) => info?.evictionPolicy ?? [])
+  const evicting = policies.find((policy) => policy !== 'noeviction')
+  if (evicting !== undefined)
+    attention.push(`Redis may evict parts of lines: maxmemory-policy is ${evicting}`)
   if (processes?.workers === 0 && lines.linesWithWork > 0) {
     attention.push('there are undecided commands and no worker is connected')
   }
@@ -179,12 +203,12 @@ function describeDatabase({ version, events, waiting, holds }: DatabaseStatus): 
   return `PostgreSQL ${version}: ${counts.join(', ')}`
 }
 
-function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): string[] {
-  const memory = (bytes: number) => `${Math.ceil(bytes / 1_048_576)} MiB`
-  const redis =
-    info === undefined
-      ? 'Redis (this user may not read more)'
-      : `Redis ${info.version}: ${memory(info.memoryBytes)} used, ${info.memoryMaxBytes === 0 ? 'no limit' : `limit ${memory(info.memoryMaxBytes)}`}`
+function describeRedis({ servers, processes, lines }: RedisStatus, nowMs: number): string[] {
+  const redis = servers.map(({ address, shards, info }) =>
+    servers.length === 1
+      ? describeServer(info)
+      : `${describeServer(info)}, ${address} has ${shards.join(', ')}`,
+  )
   const connected =
     processes === undefined
       ? 'Redis does not show this user which processes are connected'
@@ -194,5 +218,12 @@ function describeRedis({ info, processes, lines }: RedisStatus, nowMs: number): 
     oldestJobAtMs === undefined
       ? 'no undecided commands'
       : `${plural(undecidedCommands, 'undecided command')} in ${plural(linesWithWork, 'line')}, the oldest ${seconds(Math.max(0, nowMs - oldestJobAtMs))} old`
-  return [redis, connected, `Lines: ${undecided}`]
+  return [...redis, connected, `Lines: ${undecided}`]
+}
+
+function describeServer(info: RedisInfo | undefined): string {
+  if (info === undefined) return 'Redis (this user may not read more)'
+  const memory = (bytes: number) => `${Math.ceil(bytes / 1_048_576)} MiB`
+  const limit = info.memoryMaxBytes === 0 ? 'no limit' : `limit ${memory(info.memoryMaxBytes)}`
+  return `Redis ${info.version}: ${memory(info.memoryBytes)} used, ${limit}`
 }

@@ -1,0 +1,136 @@
+/**
+ * The connections of a process to the shards of its lines.
+ *
+ * A shard is one slot of a Redis Cluster, and its slot may be on any node. So in a cluster each
+ * shard has a connection of its own, which follows the slot (`slotConnector` in `packages/shared`).
+ * Otherwise all shards are on one server, and share one connection.
+ */
+import {
+  createReaderRedis,
+  type LineLayout,
+  type RedisSettings,
+  type RedisTarget,
+  reconnectTogether,
+} from '@ticket-line/shared'
+import type { Redis } from 'ioredis'
+import { connectionName, shardPrefix, shardPrefixes } from './keys.js'
+
+/** A connection, and the prefixes of the shards that it leads to. */
+export interface ShardConnection {
+  redis: Redis
+  prefixes: readonly [string, ...string[]]
+}
+
+/** The connections of a process that are opened for one purpose. */
+export interface LineRedis {
+  /**
+   * The connection to the shard with a prefix. If it is not a shard of the layout, a tool asks for
+   * what another layout has left; in a cluster this opens a connection.
+   */
+  of(prefix: string): Redis
+  /** The connection to the first shard, which also has the keys of the installation. */
+  readonly first: Redis
+  /** Each connection once, in the order of the shards. */
+  readonly connections: readonly ShardConnection[]
+  disconnect(): void
+}
+
+/** Where the connections of a layout lead: to each shard of a cluster, otherwise to the server. */
+export function redisTargets(settings: RedisSettings, layout: LineLayout): RedisTarget[] {
+  const prefixes = shardPrefixes(layout)
+  return (settings.kind === 'cluster' ? prefixes : prefixes.slice(0, 1)).map((prefix) => ({
+    settings,
+    prefix,
+  }))
+}
+
+/** Where the keys of the installation are, and those of the API's limits. */
+export function firstTarget(settings: RedisSettings, layout: LineLayout): RedisTarget {
+  return { settings, prefix: shardPrefix(0, layout) }
+}
+
+/**
+ * The name of a connection. Those to the first shard have the name of their process, so that `ops`
+ * can count the processes. Several shards may be on one node, so the others have another name.
+ */
+export function nameOfConnection(
+  service: Parameters<typeof connectionName>[0],
+  layout: LineLayout,
+  { prefix }: RedisTarget,
+): string {
+  const name = connectionName(service, layout)
+  return prefix === shardPrefix(0, layout) ? name : `${name}:shard`
+}
+
+/** Opens the connections to all shards of a layout. */
+export function openLineRedis(
+  settings: RedisSettings,
+  layout: LineLayout,
+  open: (target: RedisTarget) => Redis,
+): LineRedis {
+  if (settings.kind !== 'cluster') return onOneServer(open(firstTarget(settings, layout)), layout)
+  const byTag = new Map<string, Redis>()
+  function of(prefix: string): Redis {
+    const tag = prefix.slice(prefix.indexOf('{'))
+    let redis = byTag.get(tag)
+    if (redis === undefined) {
+      redis = open({ settings, prefix })
+      byTag.set(tag, redis)
+    }
+    return redis
+  }
+  const connections = shardPrefixes(layout).map(
+    (prefix): ShardConnection => ({ redis: of(prefix), prefixes: [prefix] }),
+  )
+  return {
+    of,
+    first: of(shardPrefix(0, layout)),
+    connections,
+    disconnect() {
+      for (const redis of byTag.values()) redis.disconnect()
+    },
+  }
+}
+
+/** Opens a reader beside each connection of a writer; see `reconnectTogether`. */
+export function openReaders(
+  settings: RedisSettings,
+  layout: LineLayout,
+  writer: LineRedis,
+): LineRedis {
+  return openLineRedis(settings, layout, (target) => {
+    const reader = createReaderRedis(target).on('error', () => undefined)
+    reconnectTogether(writer.of(target.prefix), reader)
+    return reader
+  })
+}
+
+/** All shards of a layout on one connection. */
+export function onOneServer(redis: Redis, layout: LineLayout): LineRedis {
+  const prefixes = shardPrefixes(layout) as [string, ...string[]]
+  return {
+    of: () => redis,
+    first: redis,
+    connections: [{ redis, prefixes }],
+    disconnect: () => redis.disconnect(),
+  }
+}
+
+/**
+ * Makes the same thing on each connection, such as a script.
+ *
+ * @returns what was made on the connection to the shard with a prefix
+ */
+export function onEachShard<T>(redis: LineRedis, make: (redis: Redis) => T): (prefix: string) => T {
+  const made = new Map<Redis, T>()
+  function madeOn(connection: Redis): T {
+    let thing = made.get(connection)
+    if (thing === undefined) {
+      thing = make(connection)
+      made.set(connection, thing)
+    }
+    return thing
+  }
+  for (const connection of redis.connections) madeOn(connection.redis)
+  return (prefix) => madeOn(redis.of(prefix))
+}
