@@ -1,12 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { run } from '../../tools/dev-stack/commands.mjs'
+import { describe, expect, it } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { type Dashboard, dashboards, expressionsOf, type Panel } from './dashboards.ts'
-import { metricsIn, promtool } from './promql.ts'
+import { metricsIn } from './promql.ts'
 
 const read = (...parts: string[]): string => readFileSync(fromRoot(...parts), 'utf8')
 const provisioned = read('deploy/grafana/provisioning/datasources/prometheus.yml')
@@ -154,19 +150,6 @@ it('links from alerts and dashboards to one address of the runbook, which one co
   expect(pages.size).toBe(1)
   const [replaced] = /(?<=sed -i 's\|)[^|]+/.exec(read('docs/operations.md')) ?? []
   expect([...pages]).toEqual([`${replaced}/docs/operations.md`])
-})
-
-it.skipIf(promtool === undefined)('has queries that Prometheus can parse', async () => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'queries-'))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const rules = dashboards.flatMap(expressionsOf).map((expression, index) => ({
-    record: `query_${index}`,
-    expr: expression.replaceAll('$__rate_interval', '1m').replaceAll(/\$\w+/g, 'x'),
-  }))
-  const file = path.join(folder, 'rules.yml')
-  // JSON is YAML.
-  await writeFile(file, JSON.stringify({ groups: [{ name: 'queries', rules }] }))
-  await run(promtool ?? '', ['check', 'rules', file])
 })
 
 /** The brackets of an expression that have no partner. */

@@ -1,8 +1,3 @@
-import { which } from '../../tools/dev-stack/commands.mjs'
-
-/** Prometheus's own tool, from its release or from Debian's package `prometheus`; often missing. */
-export const promtool = process.env['PROMTOOL'] ?? which('promtool')
-
 /** What is left of an expression without strings, matchers, ranges, groupings and variables. */
 const IGNORED = [
   /"(?:[^"\\]|\\.)*"/g,

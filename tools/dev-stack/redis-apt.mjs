@@ -101,6 +101,34 @@ async function download(product) {
 }
 
 /**
+ * Downloads a package, and keeps a program of it that needs only the libraries of the system.
+ *
+ * @param {string} packageName
+ * @param {string} program
+ * @returns {Promise<string>} its path; rejects if the distribution has no such package
+ */
+export async function fetchProgram(packageName, program) {
+  const home = path.join(toolsDir, packageName)
+  const kept = path.join(home, program)
+  if (existsSync(kept)) return kept
+  const work = makePlainFolder('apt')
+  try {
+    const env = await prepareApt(work, 'redis')
+    const [unpacked, debs] = [path.join(work, 'unpacked'), path.join(work, 'debs')]
+    await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
+    await run('apt-get', ['download', packageName], { env, cwd: debs, timeoutMs })
+    for (const deb of readdirSync(debs)) await run('dpkg', ['-x', path.join(debs, deb), unpacked])
+    const copy = `${kept}.${process.pid}`
+    mkdirSync(home, { recursive: true })
+    cpSync(path.join(unpacked, 'usr/bin', program), copy)
+    renameSync(copy, kept)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return kept
+}
+
+/**
  * Moves the unpacked files to their home. They may be on another file system, so they are copied
  * first. The rename then makes all of them visible at once to other processes.
  *
