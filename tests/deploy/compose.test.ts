@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -17,15 +18,34 @@ const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
 /** The services by name, each with its text. */
 const services = new Map(
   (compose.split(/^services:\n/m)[1]?.split(/^networks:\n/m)[0] ?? '')
-    .split(/^ {2}(?=[\w-]+:\n)/m)
+    .split(/^ {2}(?=[\w-]+:(?: &\w+)?\n)/m)
     .flatMap((text): [string, string][] => {
-      const name = /^([\w-]+):\n/.exec(text)?.[1]
+      const name = /^([\w-]+):/.exec(text)?.[1]
       return name === undefined ? [] : [[name, text]]
     }),
 )
 const textOf = (name: string): string => services.get(name) ?? ''
+/** The settings that a service gets under these names, of its own and of what it shares. */
+function settingsOf(text: string): Map<string, string> {
+  const shared = /<<: \[(.*)\]/.exec(text)?.[1]?.match(/\w+/g) ?? []
+  const blocks = shared.map((name) => compose.split(`: &${name}\n`)[1]?.split('\n\n')[0] ?? '')
+  return new Map(
+    [...blocks, text].flatMap((block) =>
+      [...block.matchAll(/^ +([A-Z_]+): (.+)$/gm)].map(([, name = '', value = '']) => [
+        name,
+        value,
+      ]),
+    ),
+  )
+}
 const secretsOf = (text: string): string[] =>
-  [...text.matchAll(/\$\{(\w*(?:PASSWORD|SECRET|TOKEN)\w*)/g)].map(([, name = '']) => name)
+  [
+    ...new Set(
+      [...settingsOf(text).values()].flatMap(
+        (value) => /(?<=\$\{)\w*(?:PASSWORD|SECRET|TOKEN|PRIVATE)\w*/.exec(value)?.[0] ?? [],
+      ),
+    ),
+  ].toSorted()
 
 describe('docker-compose.yml', () => {
   it('never puts a password into a URL', () => {
@@ -34,30 +54,55 @@ describe('docker-compose.yml', () => {
 
   it('runs every service without root, without capabilities and on a read-only file system', () => {
     expect(services.size).toBeGreaterThan(9)
-    for (const [name, text] of services) expect(text, name).toContain('    <<: *service\n')
-    const shared = compose.slice(compose.indexOf('x-service:'), compose.indexOf('x-settings:'))
+    for (const [name, text] of services)
+      expect(text, name).toMatch(name === 'proxy-tls' ? / {4}<<: \*proxy\n/ : / {4}<<: \*service\n/)
+    const shared = compose.slice(compose.indexOf('x-service:'), compose.indexOf('x-process:'))
     for (const line of ['read_only: true', 'cap_drop: [ALL]', 'no-new-privileges:true']) {
       expect(shared).toContain(line)
     }
+    expect(shared).toMatch(/ mem_limit: \d+m\n +cpus: .+\n +pids_limit: \d+\n/)
     expect(compose).not.toMatch(/cap_add|privileged|user: "?(?:0|root)/)
-    for (const name of ['postgres', 'redis', 'database-roles']) {
+    for (const name of ['postgres', 'redis', 'database-roles', 'backup', 'restore']) {
       expect(textOf(name), name).toMatch(/^ {4}user: (?:postgres|redis)$/m)
     }
   })
 
   it('gives each program only the secrets that it needs', () => {
-    expect(secretsOf(textOf('grafana'))).toEqual(['GRAFANA_PASSWORD'])
-    expect(new Set(secretsOf(textOf('postgres')))).toEqual(new Set(['POSTGRES_PASSWORD']))
-    expect(new Set(secretsOf(textOf('redis')))).toEqual(new Set(['REDIS_PASSWORD']))
-    const shared = compose.slice(compose.indexOf('x-settings:'), compose.indexOf('\nservices:'))
-    expect(shared).not.toContain('POSTGRES_PASSWORD')
-    for (const name of ['migrate', 'api', 'booking-worker', 'notifier', 'ops']) {
-      expect(secretsOf(textOf(name)), name).not.toContain('POSTGRES_PASSWORD')
-    }
+    const secrets = [...services].map(([name, text]) => [name, secretsOf(text)] as const)
+    expect(Object.fromEntries(secrets.filter(([, names]) => names.length > 0))).toEqual({
+      postgres: ['POSTGRES_PASSWORD'],
+      redis: ['REDIS_ADMIN_PASSWORD', 'REDIS_PASSWORD'],
+      'database-roles': [
+        'BACKUP_PASSWORD',
+        'DATABASE_PASSWORD',
+        'MIGRATION_PASSWORD',
+        'POSTGRES_PASSWORD',
+      ],
+      // Its own password replaces the one of the services.
+      migrate: ['MIGRATION_PASSWORD'],
+      api: [
+        'ADMIN_PASSWORD',
+        'DATABASE_PASSWORD',
+        'JWT_PRIVATE_KEYS',
+        'JWT_SECRET',
+        'METRICS_TOKEN',
+        'REDIS_PASSWORD',
+        'WEBHOOK_SECRET_KEY',
+      ],
+      'booking-worker': ['DATABASE_PASSWORD', 'METRICS_TOKEN', 'REDIS_PASSWORD'],
+      notifier: ['DATABASE_PASSWORD', 'METRICS_TOKEN', 'REDIS_PASSWORD', 'WEBHOOK_SECRET_KEY'],
+      ops: ['DATABASE_PASSWORD', 'REDIS_PASSWORD'],
+      backup: ['BACKUP_PASSWORD'],
+      grafana: ['GRAFANA_PASSWORD'],
+    })
     const superuser = /POSTGRES_USER: (\w+)/.exec(textOf('postgres'))?.[1]
-    const users = [...compose.matchAll(/DATABASE_USER: (\w+)/g)].map(([, user]) => user)
-    expect(users).toEqual(['ticket_line_service', 'ticket_line_migration'])
-    expect(users).not.toContain(superuser)
+    const users = [...compose.matchAll(/(?:DATABASE_USER|PGUSER): (\w+)/g)].map(([, user]) => user)
+    expect(users).toEqual([
+      'ticket_line_service',
+      superuser,
+      'ticket_line_migration',
+      'ticket_line_backup',
+    ])
   })
 
   it('has no default for a secret, and its first lines generate all of them', () => {
@@ -67,34 +112,48 @@ describe('docker-compose.yml', () => {
     expect(compose).not.toMatch(/\$\{\w*(?:PASSWORD|SECRET)\w*:-[^}]/)
   })
 
-  it('keeps the password of Redis out of its arguments, whatever characters it contains', async () => {
-    const script = /- \|\n((?: {8}.*\n)+)/.exec(textOf('redis'))?.[1] ?? ''
-    expect(script).toContain('exec redis-server -')
-    const password = `a"b\\c #$d 'e/%\``
+  it('starts Redis with two users, without their passwords in its arguments', async () => {
     // Replaces redis-server and prints its arguments and its input.
     const folder = await mkdtemp(path.join(tmpdir(), 'redis-stub-'))
     onTestFinished(() => rm(folder, { recursive: true }))
     await writeFile(path.join(folder, 'redis-server'), '#!/bin/sh\necho "$@"\ncat\n', {
       mode: 0o755,
     })
-    const text = script.replace(/^ {8}/gm, '').replaceAll('$$', '$')
     const env = {
       PATH: `${folder}${path.delimiter}${process.env['PATH']}`,
-      REDIS_PASSWORD: password,
+      CONFIGURATION: fromRoot('deploy/redis'),
+      REDIS_PASSWORD: `a"b\\c #$d 'e/%\``,
+      REDIS_ADMIN_PASSWORD: 'admin',
       REDIS_MAXMEMORY: '1gb',
+      KEY_PREFIX: 'shop',
     }
-    const shell = spawn('sh', ['-c', text], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-    const [given, ...settings] = (await outputOf(shell)).split('\n')
+    const stdio = ['ignore', 'pipe', 'inherit'] as const
+    const shell = spawn('sh', [fromRoot('deploy/redis/start.sh')], { env, stdio: [...stdio] })
+    const [given, ...settings] = (await outputOf(shell)).trimEnd().split('\n')
     expect(given).toBe('-')
+    const digest = (text: string) => createHash('sha256').update(text).digest('hex')
+    const service = settings.pop() ?? ''
     expect(settings).toEqual([
       'appendonly yes',
       'appendfsync everysec',
       'maxmemory-policy noeviction',
       'maxmemory 1gb',
       'save ""',
-      `requirepass "a\\"b\\\\c #$d 'e/%\`"`,
-      '',
+      `user default on #${digest('admin')} ~* &* +@all`,
     ])
+    const rights = service.split(/\s+/)
+    expect(rights.slice(0, 4)).toEqual([
+      'user',
+      'ticket-line',
+      'on',
+      `#${digest(env.REDIS_PASSWORD)}`,
+    ])
+    expect(rights.filter((right) => /^[~&]/.test(right))).toEqual([
+      '~shop{s*}:*',
+      '&shop{s*}:changes',
+    ])
+    expect(rights).toContain('+evalsha')
+    expect(rights.join(' ')).not.toMatch(/@|flush|config|tickets/)
   })
 })
 

@@ -2,22 +2,17 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
 
-const directives = readFileSync(fromRoot('deploy/nginx/nginx.conf'), 'utf8')
-  .split('\n')
+const directives = ['nginx.conf', 'site.conf']
+  .flatMap((name) => readFileSync(fromRoot('deploy/nginx', name), 'utf8').split('\n'))
   .map((line) => line.trim())
 
-describe('deploy/nginx/nginx.conf', () => {
+describe('the configuration in deploy/nginx', () => {
   it('talks HTTP/1.1 to the API, so that an interrupted response does not look complete', () => {
     expect(directives).toContain('proxy_http_version 1.1;')
   })
 
-  it('appends the caller to X-Forwarded-For and lets trusted proxies name the client', () => {
+  it('appends the client to X-Forwarded-For', () => {
     expect(directives).toContain('proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;')
-    expect(directives).toContain('include /etc/ticket-line/trusted-proxies.conf;')
-    const trusted = readFileSync(fromRoot('deploy/nginx/trusted-proxies.conf'), 'utf8')
-    expect(trusted).toMatch(/^real_ip_recursive on;$/m)
-    // By default no network is trusted.
-    expect(trusted).not.toMatch(/^set_real_ip_from/m)
   })
 
   it('limits body, time and connections of one client and writes no body to /tmp', () => {
@@ -45,16 +40,6 @@ describe('deploy/nginx/nginx.conf', () => {
     const problem = JSON.parse(body ?? '')
     expect(problem).toMatchObject({ type: `urn:ticket-line:problem:${code}`, status, code })
     expect(problem.detail).toBe(problem.message)
-  })
-
-  it('lets pages of the origins in cors-origins.conf read what it refuses, and no others', () => {
-    expect(directives).toContain('map $http_origin $readable_to {')
-    expect(directives).toContain('include /etc/ticket-line/cors-origins.conf;')
-    const header = 'add_header Access-Control-Allow-Origin $readable_to always;'
-    expect(directives.filter((line) => line === header)).toHaveLength(2)
-    const origins = readFileSync(fromRoot('deploy/nginx/cors-origins.conf'), 'utf8')
-    // By default no origin is listed.
-    expect(origins.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toEqual([])
   })
 
   it('lets the API turn off buffering for streams, and keeps idle streams open', () => {

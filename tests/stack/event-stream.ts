@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { request } from 'node:http'
+import { request as secureRequest } from 'node:https'
 import { until } from '../../tools/dev-stack/wait.mjs'
 
 /** One server-sent event. */
@@ -41,11 +42,20 @@ export interface EventStream {
 export async function openStream(
   baseUrl: string,
   path: string,
-  options: { token?: string; headers?: Record<string, string>; method?: string } = {},
+  options: {
+    token?: string
+    headers?: Record<string, string>
+    method?: string
+    /** The authority of the server's certificate, as PEM. */
+    ca?: string
+  } = {},
 ): Promise<EventStream> {
-  const { token, headers, method = 'GET' } = options
-  const sent = request(new URL(path, baseUrl), {
+  const { token, headers, method = 'GET', ca } = options
+  const url = new URL(path, baseUrl)
+  const send = url.protocol === 'https:' ? secureRequest : request
+  const sent = send(url, {
     method,
+    ...(ca !== undefined && { ca }),
     agent: false,
     headers: { ...headers, ...(token !== undefined && { authorization: `Bearer ${token}` }) },
   })
