@@ -1,4 +1,4 @@
-import { createPrivateKey, hkdfSync } from 'node:crypto'
+import { createPrivateKey, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { ConfigError } from '@ticket-line/shared'
 import { type CryptoKey, calculateJwkThumbprint, importJWK, type JWK } from 'jose'
 import type { AuthConfig } from './config.js'
@@ -15,6 +15,8 @@ interface OwnKey {
 export interface Keyring {
   /** The HS256 key; absent if HS256 is off. */
   secret?: CryptoKey
+  /** The HS256 key in the form that `node:crypto` uses. */
+  hmacKey?: KeyObject
   /** EdDSA keys. The first one signs; a second one still verifies during a rotation. */
   own: OwnKey[]
   /** Key for dashboard sessions. It is derived, so that no API token is valid as a session. */
@@ -31,7 +33,10 @@ export async function createKeyring({
   const own =
     privateKeys === undefined ? [] : await Promise.all(readPrivateJwks(privateKeys).map(importOwn))
   const ring: Keyring = { own: own.map(({ key }) => key) }
-  if (secret !== undefined) ring.secret = await importHmac(secret)
+  if (secret !== undefined) {
+    ring.secret = await importHmac(secret)
+    ring.hmacKey = createSecretKey(secret)
+  }
   const seed = secret ?? own[0]?.seed
   if (seed !== undefined) {
     ring.session = await importHmac(derive(seed, 'ticket-line dashboard session'))

@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createLog, type Log, systemClock } from '@ticket-line/shared'
 import { base64url, SignJWT, UnsecuredJWT } from 'jose'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createTokenIssuer } from './issue-token.js'
 import { createKeyring, type Keyring } from './keyring.js'
-import { createTokenVerifier, type TokenVerifier } from './verify-token.js'
+import { createTokenVerifier, type TokenVerifier, type TokenVerifierDeps } from './verify-token.js'
 
 const secret = new TextEncoder().encode('0123456789abcdefghijklmnopqrstuvwxyz')
 const nowS = 1_800_000_000
@@ -41,14 +41,39 @@ async function raw(
   return `${input}.${base64url.encode(new Uint8Array(signature))}`
 }
 
-describe('tokens signed with the secret', () => {
+describe.each([
+  { kind: 'new', isKnown: false },
+  { kind: 'known', isKnown: true },
+])('tokens signed with the secret, with a $kind header,', ({ isKnown }) => {
   let keyring: Keyring
   let verify: TokenVerifier
   const clock = { ...systemClock, wallMs: () => nowS * 1000 }
 
+  /** A verifier that has verified tokens with common headers, or has verified none. */
+  async function createVerifier(deps: Partial<TokenVerifierDeps> = {}): Promise<TokenVerifier> {
+    const verifier = createTokenVerifier({ config: {}, keyring, log, clock, ...deps })
+    if (!isKnown) return verifier
+    const claims = { ...good, sub: 'first', iss: 'us', aud: 'api', iat: nowS }
+    for (const header of [{}, { typ: 'JWT' }, { typ: 'at+jwt' }])
+      expect(await verifier(await seal(claims, { header }))).toBeDefined()
+    return verifier
+  }
+
   beforeAll(async () => {
     keyring = await createKeyring({ secret })
-    verify = createTokenVerifier({ config: {}, keyring, log, clock })
+  })
+  beforeEach(async () => {
+    verify = await createVerifier()
+  })
+
+  test(`are verified by ${isKnown ? 'an HMAC alone' : 'jose'}`, async () => {
+    const subtle = vi.spyOn(crypto.subtle, 'verify')
+    try {
+      expect(await verify(await seal(good))).toBeDefined()
+      expect(subtle).toHaveBeenCalledTimes(isKnown ? 0 : 1)
+    } finally {
+      subtle.mockRestore()
+    }
   })
 
   test.each([
@@ -116,7 +141,7 @@ describe('tokens signed with the secret', () => {
     ['issued in the future', nowS + 61, false],
     ['without iat', undefined, false],
   ])('are accepted only up to the age maxTokenAgeS: %s', async (_name, iat, accepted) => {
-    const strict = createTokenVerifier({ config: { maxTokenAgeS: 60 }, keyring, log, clock })
+    const strict = await createVerifier({ config: { maxTokenAgeS: 60 } })
     const token = await seal({ ...good, ...(iat !== undefined && { iat }) })
     expect((await strict(token)) !== undefined).toBe(accepted)
     // A second time from the cache.
@@ -194,12 +219,7 @@ describe('tokens signed with the secret', () => {
 
   test('are refused when they expire while they are cached', async () => {
     let at = nowS * 1000
-    const watching = createTokenVerifier({
-      config: {},
-      keyring,
-      log,
-      clock: { ...systemClock, wallMs: () => at },
-    })
+    const watching = await createVerifier({ clock: { ...systemClock, wallMs: () => at } })
     const token = await seal(good)
     expect(await watching(token)).toBeDefined()
     at += 59_999
@@ -236,7 +256,7 @@ describe('tokens signed with the secret', () => {
   ])(
     'have their role in the claim of JWT_ROLE_CLAIM: %s',
     async (_name, roleClaim, claims, role) => {
-      const named = createTokenVerifier({ config: { roleClaim }, keyring, log, clock })
+      const named = await createVerifier({ config: { roleClaim } })
       expect(await named(await seal({ ...good, ...claims }))).toEqual({
         userId: 'ada',
         role,
@@ -249,9 +269,8 @@ describe('tokens signed with the secret', () => {
     const roleClaim = 'https://example.com/role'
     const boss = { userId: 'ada', role: 'admin' } as const
     const token = await createTokenIssuer(keyring, { roleClaim }, clock)(boss, origin)
-    expect(
-      await createTokenVerifier({ config: { roleClaim }, keyring, log, clock })(token),
-    ).toEqual({
+    const named = await createVerifier({ config: { roleClaim } })
+    expect(await named(token)).toEqual({
       ...boss,
       origin: { ...origin, issuedAtS: nowS },
       expiresAtMs: expect.any(Number),
@@ -272,23 +291,16 @@ describe('tokens signed with the secret', () => {
   ])('are refused with a reason in the debug log: %s', async (_name, claims, header, reason) => {
     const lines: Record<string, unknown>[] = []
     const debug = (fields: Record<string, unknown>) => lines.push(fields)
-    const strict = createTokenVerifier({
+    const strict = await createVerifier({
       config: { issuer: 'us' },
-      keyring,
       log: { debug } as unknown as Log,
-      clock,
     })
     expect(await strict(await seal({ iss: 'us', ...claims }, { header }))).toBeUndefined()
     expect(lines).toEqual([{ reason }])
   })
 
   test('must have the issuer and audience if these are set', async () => {
-    const strict = createTokenVerifier({
-      config: { issuer: 'us', audience: 'api' },
-      keyring,
-      log,
-      clock,
-    })
+    const strict = await createVerifier({ config: { issuer: 'us', audience: 'api' } })
     expect(await strict(await seal({ ...good, iss: 'us', aud: ['web', 'api'] }))).toBeDefined()
     for (const claims of [
       {},
