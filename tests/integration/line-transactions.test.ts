@@ -89,7 +89,10 @@ const storedCount = async (eventId: number): Promise<number> =>
   (await kit.query('SELECT FROM commands WHERE event_id = $1', [eventId])).length
 
 describe('a line transaction', () => {
-  it('takes three round trips: begin and load, write, commit', async () => {
+  it.each([
+    ['two round trips if no row count is checked: begin and load, write and commit', false, 1],
+    ['three round trips if one is checked: begin and load, write, commit', true, 2],
+  ])('takes %s', async (_name, isChecked, roundTripsAfterLoad) => {
     const eventId = await kit.newEvent(1)
     const { request, writes } = bookingOf(eventId)
     const { url, bursts } = await countBursts(kit.databaseUrl)
@@ -99,10 +102,11 @@ describe('a line transaction', () => {
 
     const tx = await store.begin(request)
     const afterLoad = bursts()
-    await tx.commit(writes)
+    const claim = { eventId, userId: 'ann', kind: 'booking', sequence: 1 } as const
+    await tx.commit({ ...writes, claimsMoved: isChecked ? [claim] : [] })
 
     expect(afterLoad - before).toBe(1)
-    expect(bursts() - afterLoad).toBe(2)
+    expect(bursts() - afterLoad).toBe(roundTripsAfterLoad)
     expect(await storedCount(eventId)).toBe(1)
   })
 
@@ -150,6 +154,29 @@ describe('a line transaction', () => {
 
     await expect(committed).rejects.toMatchObject({ code: '23514' })
     expect(await storedCount(eventId)).toBe(0)
+  })
+
+  it('keeps its connection if another transaction has stored the same key', async () => {
+    const eventId = await kit.newEvent(1)
+    const { request, writes } = bookingOf(eventId)
+    const key = { keyHash: `key of ${eventId}` }
+    const decided = writes.decided.map((row) => {
+      return { ...row, command: { ...row.command, ...key }, ownsKey: true }
+    })
+    const { store, database } = openStore()
+    const backend = await backendOf(database)
+    const tx = await store.begin(request)
+    await kit.query(
+      `INSERT INTO idempotency_keys (caller, key_hash, command_id, created_at)
+       SELECT 'ann', $1, command_id, now() FROM commands LIMIT 1`,
+      [key.keyHash],
+    )
+
+    await expect(tx.commit({ ...writes, decided })).rejects.toMatchObject({ code: '23505' })
+
+    expect(await storedCount(eventId)).toBe(0)
+    expect(await kit.applyDeps.store.isEventLocked(eventId)).toBe(false)
+    expect(await backendOf(database)).toBe(backend)
   })
 
   it('fails and keeps its connection if PostgreSQL refuses to commit', async () => {

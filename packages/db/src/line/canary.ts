@@ -45,7 +45,7 @@ export async function runCanary(pool: Pool, canary: Canary): Promise<void> {
   try {
     await inTransaction(pool, async (connection) => {
       // If BEGIN failed, the next statement would commit the event.
-      await connection.begun
+      await connection.roundTrip(() => [])
       await connection.roundTrip((send) => [send(insertEvent, [eventId, likeEventId])])
       const booked = await bookFree(connection.client, [booking])
       if (booked.size === 0) throw new Error('a canary found no free ticket')

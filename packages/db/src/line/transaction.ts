@@ -32,14 +32,17 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * `pipeline: true`. PostgreSQL plans each of them once per connection.
  *
  * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
- * reply, so that BEGIN shares a round trip with the statements that follow. That round trip fails
- * if BEGIN failed.
+ * reply, so that BEGIN shares a round trip with the statements that follow. In the same way,
+ * {@link sendLast} lets the last statements share a round trip with Drizzle's COMMIT. The next round
+ * trip, or COMMIT, fails if a statement failed whose reply nobody had awaited.
  */
 export class LineConnection {
   readonly client: PoolClient
   readonly drizzle: NodePgDatabase
-  /** Resolves when PostgreSQL has begun the transaction. */
-  begun: Promise<unknown> = Promise.resolve()
+  /** Statements that were sent, and whose replies nobody has awaited. */
+  #unawaited: Promise<unknown>[] = []
+  /** Why one of them failed. Drizzle would wrap the error. */
+  failure: { error: unknown } | undefined
   readonly #stream: Corkable
 
   constructor(client: PoolClient) {
@@ -51,14 +54,15 @@ export class LineConnection {
   /** Called by Drizzle with BEGIN, COMMIT and ROLLBACK. */
   async query({ text }: QueryConfig): Promise<unknown> {
     if (text === 'begin') {
-      // The first round trip is sent before the next tick, and leaves in the same packet as BEGIN.
-      this.#stream.cork()
-      process.nextTick(() => this.#stream.uncork())
-      this.begun = this.client.query(text)
-      this.begun.catch(() => undefined)
+      this.failure = undefined
+      this.#unawaited = []
+      this.#sendLater(() => [this.client.query(text)])
       return NO_ROWS
     }
-    const result = await this.client.query(text)
+    const ending = this.client.query(text)
+    ending.catch(() => undefined)
+    if (text === 'commit') await this.#awaitSent()
+    const result = await ending
     // PostgreSQL answers COMMIT with ROLLBACK, and no error, if a statement had failed before.
     if (text === 'commit' && result.command !== 'COMMIT')
       throw new Error(`the transaction ended with ${result.command}`)
@@ -82,9 +86,41 @@ export class LineConnection {
     } finally {
       this.#stream.uncork()
     }
-    const [begun, ...results] = await Promise.allSettled([this.begun, ...sent])
-    for (const result of [begun, ...results]) if (result.status === 'rejected') throw result.reason
-    return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as never
+    const results = Promise.allSettled(sent)
+    await this.#awaitSent()
+    return (await results).map((result) => {
+      if (result.status === 'rejected') throw result.reason
+      return result.value
+    }) as never
+  }
+
+  /**
+   * Sends statements without waiting for their replies. COMMIT leaves in the same packet if nothing
+   * else is awaited before it.
+   */
+  sendLast(send: (send: Send) => readonly Sent[]): void {
+    this.#sendLater(() => send(this.#send))
+  }
+
+  /** What is sent before the next tick leaves in the same packet. */
+  #sendLater(send: () => readonly Promise<unknown>[]): void {
+    this.#stream.cork()
+    process.nextTick(() => this.#stream.uncork())
+    for (const sent of send()) {
+      sent.catch(() => undefined)
+      this.#unawaited.push(sent)
+    }
+  }
+
+  /** @throws the driver's error for the first of these statements that failed */
+  async #awaitSent(): Promise<void> {
+    const sent = this.#unawaited
+    this.#unawaited = []
+    for (const result of await Promise.allSettled(sent)) {
+      if (result.status === 'fulfilled') continue
+      this.failure = { error: result.reason }
+      throw result.reason
+    }
   }
 
   readonly #send: Send = ({ name, text }, values) => this.client.query({ name, text, values })
@@ -119,10 +155,10 @@ export async function inTransaction<T>(
   run: (connection: LineConnection) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect()
+  const connection = connectionOf(client)
   let failed: { error: unknown } | undefined
   let closes = false
   try {
-    const connection = connectionOf(client)
     return await connection.drizzle.transaction(async () => {
       try {
         return await run(connection)
@@ -132,10 +168,11 @@ export async function inTransaction<T>(
       }
     })
   } catch (error) {
+    const first = (failed ?? connection.failure ?? { error }).error
     // If ROLLBACK fails as well, Drizzle throws only the error of the ROLLBACK.
-    const first = failed === undefined ? error : failed.error
+    const isSame = error === first || (error as Error).cause === first
     closes =
-      error !== first ||
+      !isSame ||
       (!(error instanceof TransactionRollbackError) && retryRuleOf(error).closesConnection)
     throw first
   } finally {

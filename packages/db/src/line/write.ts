@@ -127,12 +127,31 @@ interface Write {
   statement: Statement
   /** One value per parameter. */
   values: unknown[]
-  /** How many rows it must write; undefined if any number is right. */
+  /** How many rows it must write; undefined if that need not be checked. */
   rowCount: number | undefined
 }
 
 /**
- * Writes a decided batch in one round trip.
+ * Statements whose row counts need not be checked: inserts, which write all their rows or fail; the
+ * update of events, which the transaction has locked; and a deletion of rows that may be missing.
+ */
+const UNCHECKED: ReadonlySet<Statement> = new Set([
+  updateEvents,
+  insertBooked,
+  insertClaims,
+  insertBookings,
+  insertHolds,
+  insertEntries,
+  insertCommands,
+  insertChanges,
+  insertKeys,
+  growBlocks,
+  deleteExpiredKeys,
+])
+
+/**
+ * Writes a decided batch in one round trip. If there is no row count to check, the batch shares it
+ * with COMMIT, which then throws the driver's errors.
  *
  * @throws RowCountError if a row to change is missing
  * @throws the driver's error for a unique violation if a concurrent batch of another line has
@@ -140,6 +159,10 @@ interface Write {
  */
 export async function write(connection: LineConnection, writes: BatchWrites): Promise<void> {
   const all = writesOf(writes)
+  if (all.every(({ rowCount }) => rowCount === undefined)) {
+    connection.sendLast((send) => all.map(({ statement, values }) => send(statement, values)))
+    return
+  }
   const results = await connection.roundTrip((send) =>
     all.map(({ statement, values }) => send(statement, values)),
   )
@@ -163,7 +186,7 @@ function writesOf(writes: BatchWrites): Write[] {
   const all: Write[] = []
   const add: Add = (statement, rows, columns) => {
     if (rows.length === 0) return
-    const rowCount = statement === deleteExpiredKeys ? undefined : rows.length
+    const rowCount = UNCHECKED.has(statement) ? undefined : rows.length
     all.push({ statement, values: columns(rows), rowCount })
   }
   const now = new Date(writes.nowMs).toISOString()
