@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { serverTarget, shownUrlOf, urlOf } from '../../tools/dev-stack/addresses.mjs'
-import { parseDotEnv, readServerUrls, serviceSettings } from '../../tools/dev-stack/settings.mjs'
+import {
+  namedServers,
+  parseDotEnv,
+  readServerUrls,
+  serviceSettings,
+} from '../../tools/dev-stack/settings.mjs'
 
 describe('.env', () => {
   it('removes quotes, comments and `export` from the settings of .env', () => {
@@ -80,6 +85,17 @@ describe('the URLs of the servers', () => {
       redisUrl: 'redis://:%23@r:6379',
     })
   })
+
+  it.each([
+    [{ REDIS_CLUSTER: 'h:6379' }, 'REDIS_CLUSTER'],
+    [{ REDIS_SENTINELS: 'h:26379' }, 'REDIS_SENTINELS'],
+  ])(
+    'have no URL of a Redis with several servers, so that none is started: %o',
+    async (env, name) => {
+      expect(await readServerUrls(env)).toEqual({ databaseUrl: undefined, redisUrl: undefined })
+      expect(namedServers(env).redis).toBe(name)
+    },
+  )
 
   it.each([
     [{ PG_URL: 'postgres://u:a/b@h/n' }, /^PG_URL cannot be read: percent-encode/],

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
 import type { RedisNode, ReplicatedRedis } from './deployment.ts'
 import {
@@ -18,9 +19,10 @@ export interface RedisCluster extends ReplicatedRedis {
   /**
    * Moves the slot of a key or hash tag to another master, as a resharding does: key by key, while
    * clients use the slot.
+   * @param pauseMs pause after each few keys, as if there were many more
    * @returns the master that has the slot now
    */
-  moveSlot(key: string): Promise<RedisNode>
+  moveSlot(key: string, pauseMs?: number): Promise<RedisNode>
 }
 
 const MASTERS = 3
@@ -105,10 +107,10 @@ export async function startRedisCluster(options: NodeOptions): Promise<RedisClus
       await withNode(replica, (redis) => redis.cluster('FAILOVER'))
       await waitUntil('the replica is a master', () => isMaster(replica))
     },
-    async moveSlot(key) {
+    async moveSlot(key, pauseMs = 0) {
       const from = await masterOf(key)
       const to = (await masters()).find((node) => node !== from) as RedisNode
-      await migrateSlot(key, from, to, await masters())
+      await migrateSlot(key, from, to, { masters: await masters(), pauseMs })
       return to
     },
     healthy: () => waitUntil('the cluster is healthy', () => isHealthy(nodes)),
@@ -182,7 +184,7 @@ async function migrateSlot(
   key: string,
   from: RedisNode,
   to: RedisNode,
-  masters: readonly RedisNode[],
+  { masters, pauseMs }: { masters: readonly RedisNode[]; pauseMs: number },
 ): Promise<void> {
   const [fromId, toId] = await Promise.all([idOf(from), idOf(to)])
   await withNode(from, async (source) => {
@@ -196,6 +198,7 @@ async function migrateSlot(
         if (keys.length === 0) break
         const address = ['127.0.0.1', to.port, '', 0, MIGRATE_TIMEOUT_MS]
         await source.call('MIGRATE', ...address, 'AUTH', PASSWORD, 'KEYS', ...keys)
+        await sleep(pauseMs)
       }
       // The new owner comes first, so that no client is sent back to a node without the keys.
       await assign(target)
