@@ -72,7 +72,7 @@ describe('metrics in alerts, dashboards, autoscaling and the pages about operati
   }
 
   it('uses only metrics that a service exports', () => {
-    const files = ['deploy/prometheus/alerts.yml', 'deploy/keda/scaled-objects.yml']
+    const files = ['deploy/prometheus/alerts.yml', 'deploy/kubernetes/keda/scaled-objects.yml']
     const pages = [watched, read('docs/scaling.md')]
     // `process_requests` and the like are limits. `ticket_line_event_.*` is a pattern of names.
     const name =
