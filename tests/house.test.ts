@@ -8,7 +8,9 @@ const files = new Map(
   ['examples', 'packages', 'services', 'scripts', 'tests', 'tools'].flatMap((folder) =>
     readdirSync(fromRoot(folder), { recursive: true, encoding: 'utf8' })
       .map((name) => path.posix.join(folder, name.split(path.sep).join('/')))
-      .filter((name) => /\.(tsx?|mjs)$/.test(name) && !/\/(node_modules|dist)\//.test(name))
+      .filter(
+        (name) => /\.(tsx?|mjs)$/.test(name) && !/\/(node_modules|dist|generated)\//.test(name),
+      )
       .map((name): [string, string] => [name, readFileSync(fromRoot(name), 'utf8')]),
   ),
 )

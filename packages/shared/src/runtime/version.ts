@@ -1,15 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { ConfigError } from './env.js'
 
-/**
- * The version of this build, from the manifest of this package, which is part of each image. A test
- * compares the other manifests with it.
- */
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-).version
+export { VERSION } from '../generated/version.js'
 
 /** The oldest Node that this build runs on. `engines` in the manifests has the same version. */
 const OLDEST = [22, 22] as const
