@@ -7,9 +7,10 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
-import { run, runVisible } from '../tools/dev-stack/commands.mjs'
+import { runChecks } from '../tools/dev-stack/checks.mjs'
+import { runVisible } from '../tools/dev-stack/commands.mjs'
 import { fromRoot, readText, root } from '../tools/dev-stack/files.mjs'
-import { runMain, say, step } from '../tools/dev-stack/terminal.mjs'
+import { runMain, say } from '../tools/dev-stack/terminal.mjs'
 
 runMain(async () => {
   const toolchain = await bootstrap()
@@ -19,38 +20,6 @@ runMain(async () => {
   process.exitCode = failed + failedChecks.length > 0 ? 1 : 0
   say(`${passed} passed, ${failed + failedChecks.length} failed`)
 })
-
-/**
- * Runs all checks that are not tests, even if one fails, so that one run shows everything.
- *
- * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
- * @returns {Promise<string[]>} names of the checks that failed
- */
-async function runChecks({ env }) {
-  const bin = (/** @type {string} */ name) => fromRoot('node_modules/.bin', name)
-  /** @type {[string, string, string[]][]} */
-  const checks = [
-    ['Lint and format', bin('biome'), ['check', '--error-on-warnings', '--colors=off', '.']],
-    ['Types of tests and scripts', bin('tsc'), ['-p', 'tests/tsconfig.json']],
-    ['Migrations match the schema', 'pnpm', ['-C', 'packages/db', 'run', 'check:migrations']],
-    [
-      'Lint of the OpenAPI document',
-      bin('redocly'),
-      ['lint', 'docs/openapi.json', '--extends=recommended-strict'],
-    ],
-  ]
-  const quiet = { REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
-  const failed = []
-  for (const [name, command, args] of checks) {
-    try {
-      await step(name, () => run(command, args, { cwd: root, env: { ...env, ...quiet } }))
-    } catch (error) {
-      say(/** @type {Error} */ (error).message)
-      failed.push(name)
-    }
-  }
-  return failed
-}
 
 /**
  * @param {import('../tools/dev-stack/toolchain.mjs').Toolchain} toolchain
