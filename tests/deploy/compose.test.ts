@@ -5,14 +5,8 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
-import { createClient, signToken } from '../stack/client.ts'
-import { createEmptyDatabase, migrate } from '../stack/databases.ts'
-import { startApi, startWorker } from '../stack/processes.ts'
-import { sharedServers } from '../stack/shared-servers.ts'
-import { createBase } from '../stack/system.ts'
 
 const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
 /** The services by name, each with its text. */
@@ -165,91 +159,3 @@ async function outputOf(child: ChildProcess): Promise<string> {
   await once(child, 'close')
   return text
 }
-
-describe('the roles of deploy/postgres/roles.sql', () => {
-  const passwords = { migration_password: `m'"\\ $1 %I`, service_password: `s'"\\ $2 %L` }
-  /** The file with its variables replaced, as psql does it. */
-  const script = Object.entries(passwords).reduce(
-    (text, [name, value]) => text.replaceAll(`:'${name}'`, () => pg.escapeLiteral(value)),
-    readFileSync(fromRoot('deploy/postgres/roles.sql'), 'utf8').replace(/^\\.*\n/gm, ''),
-  )
-
-  async function query(url: string, text: string): Promise<pg.QueryResult> {
-    const client = new pg.Client({ connectionString: url })
-    await client.connect()
-    try {
-      return await client.query(text)
-    } finally {
-      await client.end()
-    }
-  }
-
-  function urlOf(databaseUrl: string, role: 'migration' | 'service'): string {
-    const url = new URL(databaseUrl)
-    url.username = `ticket_line_${role}`
-    url.password = encodeURIComponent(passwords[`${role}_password`])
-    return url.toString()
-  }
-
-  it.each([
-    ['on a new database', false],
-    ['on a database that the superuser migrated before these roles existed', true],
-  ])(
-    'lets the roles migrate, sell and monitor, and nothing else, %s',
-    { timeout: 180_000 },
-    async (_name, migratedBefore) => {
-      const { postgresUrl } = await sharedServers()
-      const database = await createEmptyDatabase(postgresUrl)
-      onTestFinished(() => database.drop())
-      const base = await createBase()
-      onTestFinished(() => base.remove())
-      if (migratedBefore) await migrate(database.url)
-      await query(database.url, script)
-      // Every `docker compose up` runs it again.
-      await query(database.url, script)
-      await migrate(urlOf(database.url, 'migration'))
-
-      const service = urlOf(database.url, 'service')
-      const secret = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
-      const env = {
-        NODE_ENV: 'test',
-        DATABASE_URL: service,
-        REDIS_URL: base.redisUrl,
-        KEY_PREFIX: base.keyPrefix,
-        JWT_SECRET: secret,
-        ADMIN_USER: 'root',
-        ADMIN_PASSWORD: 'a wall of wet slate',
-      }
-      const [api, worker] = await Promise.all([startApi(env), startWorker(env)])
-      onTestFinished(() => Promise.all([api.stop(), worker.stop()]).then(() => undefined))
-      const client = createClient(api.url)
-      const token = await signToken('olga', 'organizer', { secret })
-      await client.post('/initialize', { eventId: 1, totalTickets: 1 }, { token })
-      expect((await client.post('/book', { eventId: 1 }, { token })).body).toEqual({
-        message: 'Ticket booked',
-      })
-      expect(
-        (await client.post('/login', { userId: 'root', password: env.ADMIN_PASSWORD })).status,
-      ).toBe(200)
-
-      for (const forbidden of [
-        'CREATE TABLE mine (n int)',
-        'DROP TABLE events',
-        'TRUNCATE events',
-        'ALTER TABLE events ADD COLUMN n int',
-        'CREATE SCHEMA mine',
-        'CREATE ROLE mine',
-        'SET ROLE ticket_line_migration',
-        "SELECT pg_read_file('/etc/passwd')",
-        "COPY events TO PROGRAM 'true'",
-      ]) {
-        await expect(query(service, forbidden), forbidden).rejects.toMatchObject({ code: '42501' })
-      }
-      const { rows } = await query(
-        service,
-        `SELECT rolname FROM pg_roles WHERE rolname LIKE 'ticket_line_%' AND (rolsuper OR rolcreaterole OR rolcreatedb)`,
-      )
-      expect(rows).toEqual([])
-    },
-  )
-})
