@@ -38,6 +38,13 @@ describe('assertOwnSessions', () => {
     )
   })
 
+  it('names the setting of the address', async () => {
+    const [one, two] = clientsOf('transaction', [1])
+    await expect(assertOwnSessions(one, two, 'DATABASE_READ_URL')).rejects.toThrow(
+      /point DATABASE_READ_URL at PostgreSQL itself$/,
+    )
+  })
+
   it('refuses a connection that gets another session while the first one is in use', async () => {
     // Other clients take and return servers in between, so the two never get the same one in turn.
     let turn = 0

@@ -5,9 +5,9 @@ type Queryable = Pick<ClientBase, 'query'>
 
 /**
  * How many times to compare two connections. Under load, a connection pooler may happen to give
- * them different sessions.
+ * each of them its own session a few times in a row.
  */
-const ROUNDS = 3
+const ROUNDS = 10
 
 /**
  * Checks that the database can store all user ids and names of events.
@@ -27,16 +27,21 @@ export async function assertUtf8(db: Queryable): Promise<void> {
  * Checks that each connection has a PostgreSQL session of its own. If a pooler gives each
  * transaction another session, settings and prepared statements are lost.
  *
+ * @param variable the setting with the address
  * @throws ConfigError if two open connections share a session, or one of them changes its session
  */
-export async function assertOwnSessions(one: Queryable, two: Queryable): Promise<void> {
+export async function assertOwnSessions(
+  one: Queryable,
+  two: Queryable,
+  variable = 'DATABASE_URL',
+): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     const first = await sessionOf(one)
-    if ((await sessionOf(two)) === first) throw sharedSessions()
+    if ((await sessionOf(two)) === first) throw sharedSessions(variable)
     await two.query('BEGIN')
     const again = await sessionOf(one)
     await two.query('ROLLBACK')
-    if (again !== first) throw sharedSessions()
+    if (again !== first) throw sharedSessions(variable)
   }
 }
 
@@ -45,10 +50,10 @@ async function sessionOf(db: Queryable): Promise<number> {
   return rows[0]?.pid as number
 }
 
-function sharedSessions(): ConfigError {
+function sharedSessions(variable: string): ConfigError {
   return new ConfigError(
     'a connection pooler shares PostgreSQL sessions between connections: set its pool_mode to session, ' +
-      'or point DATABASE_URL at PostgreSQL itself',
+      `or point ${variable} at PostgreSQL itself`,
   )
 }
 

@@ -46,17 +46,28 @@ export async function whenReachable<T>(
  * answer
  */
 export async function checkDatabase(pool: Pool, schema: string): Promise<void> {
+  await checkSessions(pool)
+  await assertMigrated(pool, schema)
+}
+
+/**
+ * Checks that the encoding is UTF8 and each connection has a session of its own. It uses two
+ * connections of the pool.
+ *
+ * @param variable the setting with the address
+ * @throws like {@link checkDatabase}
+ */
+export async function checkSessions(pool: Pool, variable?: string): Promise<void> {
   const one = await pool.connect()
   try {
     await assertUtf8(one)
     const two = await pool.connect()
     try {
-      await assertOwnSessions(one, two)
+      await assertOwnSessions(one, two, variable)
     } finally {
       two.release()
     }
   } finally {
     one.release()
   }
-  await assertMigrated(pool, schema)
 }

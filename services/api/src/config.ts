@@ -5,6 +5,7 @@ import {
   type EnvReader,
   type LineLayout,
   readBasics,
+  readDatabaseReadUrl,
   readEnv,
   readLineLayout,
 } from '@ticket-line/shared'
@@ -25,6 +26,8 @@ import { readSecurityContacts } from './operations/security-txt.js'
 
 /** The settings of an API process. `docs/configuration.md` lists the variables. */
 export interface ApiConfig extends Basics {
+  /** `DATABASE_READ_URL`: the standby that downloads read; undefined if there is none. */
+  databaseReadUrl: string | undefined
   /** `SHARED_LINES`, `SHARDS`, `KEY_PREFIX`: the same in all processes, fixed at installation. */
   layout: LineLayout
   server: ServerConfig
@@ -148,6 +151,7 @@ export function readConfig(environment: Env): ApiConfig {
   const auth = readAuthConfig(env, production)
   return {
     ...basics,
+    databaseReadUrl: readDatabaseReadUrl(env),
     layout: readLineLayout(env),
     server: readServer(env),
     trustedProxies,

@@ -1,8 +1,10 @@
 import {
   checkDatabase,
+  checkSessions,
   createDatabase,
   createInstallationStore,
   type Database,
+  type DatabaseOptions,
   readLastChanges,
   whenReachable,
 } from '@ticket-line/db'
@@ -17,6 +19,7 @@ import {
 import { type Availability, createLineClient, RATE_LIMIT_MS } from '@ticket-line/line/client'
 import {
   type Closers,
+  ConfigError,
   checkRedisAt,
   createFailFastRedis,
   createReaderRedis,
@@ -144,6 +147,7 @@ export async function startApi(
   })
   closers.push('identity', () => identity.stop())
   closers.push('streams', () => streams.close())
+  if (databases.standby !== undefined) checkStandby(databases.standby, log, onRefused)
   const onUnreachable = (err: unknown) => log.warn({ err }, 'waiting for PostgreSQL')
   const checks = Promise.all([
     whenReachable(async () => {
@@ -174,13 +178,16 @@ export async function startApi(
   return { port }
 }
 
-/** Opens three pools. The line has its own, so that reads and downloads cannot delay it. */
+/**
+ * Opens three pools, and one more if there is a standby. The line has its own, so that reads and
+ * downloads cannot delay it.
+ */
 function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: Closers) {
-  const { postgres, databaseUrl: url, databaseSchema: schema } = config
+  const { postgres, databaseUrl, databaseSchema: schema, databaseReadUrl } = config
   const open = (
     name: string,
     poolSize: number,
-    sessionSettings: Record<string, string> = {},
+    { url = databaseUrl, sessionSettings = {} }: Partial<DatabaseOptions> = {},
   ): Database => {
     const database = createDatabase({
       url,
@@ -198,10 +205,30 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
     return database
   }
   return {
-    main: open('main', postgres.poolSize, SMALL_READS),
+    main: open('main', postgres.poolSize, { sessionSettings: SMALL_READS }),
     line: open('line', postgres.linePoolSize),
     exports: open('exports', postgres.exportPoolSize),
+    ...(databaseReadUrl !== undefined && {
+      // The check of its sessions needs two connections.
+      standby: open('standby', Math.max(2, postgres.exportPoolSize), { url: databaseReadUrl }),
+    }),
   }
+}
+
+/**
+ * Checks the standby as soon as it answers. Nothing waits for it, because exports use the primary
+ * while it cannot be reached.
+ *
+ * @param onRefused Called if the process must stop because of a setting.
+ */
+function checkStandby({ pool }: Database, log: Log, onRefused: (message: string) => void): void {
+  whenReachable(
+    () => checkSessions(pool, 'DATABASE_READ_URL'),
+    (err) => log.debug({ err }, 'waiting for the standby'),
+  ).catch((err: unknown) => {
+    if (err instanceof ConfigError) onRefused(err.message)
+    else log.warn({ err }, 'the standby could not be checked')
+  })
 }
 
 /**

@@ -10,6 +10,7 @@ import { createSales } from './booking/sales.js'
 import type { ApiConfig } from './config.js'
 import { createDashboard, type Dashboard } from './dashboard/index.js'
 import { createEventAccess } from './events/access.js'
+import { createExportReader } from './events/read-export.js'
 import { createEventReads } from './events/reads.js'
 import type { Cors } from './http/cors.js'
 import type { AppEnv } from './http/env.js'
@@ -34,7 +35,7 @@ const EXPORT_PORTION_ROWS = 1000
 
 export interface WireAppDeps {
   config: ApiConfig
-  databases: { main: Database; exports: Database }
+  databases: { main: Database; exports: Database; standby?: Database }
   /** The fail-fast connection of the rate limits. */
   redis: Redis
   line: LineService
@@ -146,9 +147,16 @@ export async function wireApp({
     availability,
     events: createEventReads({
       pool: databases.main.pool,
-      exportPool: databases.exports.pool,
       postgres,
-      exports: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: server.stallTimeoutMs },
+      readExport: createExportReader({
+        pool: databases.main.pool,
+        exportPool: databases.exports.pool,
+        standbyPool: databases.standby?.pool,
+        postgres,
+        options: { portionRows: EXPORT_PORTION_ROWS, stallTimeoutMs: server.stallTimeoutMs },
+        onBegin: (server) => metrics.exports.inc({ server }),
+        log,
+      }),
       onCreated: (eventId, lastChange) =>
         // An announcement may be lost, for example while Redis is unavailable.
         void announce(line.redis, layout, new Map([[eventId, lastChange]])).catch(() => undefined),

@@ -1,4 +1,5 @@
 import {
+  checkSessions,
   createDatabase,
   createInstallationStore,
   type Database,
@@ -18,6 +19,7 @@ import {
 } from '@ticket-line/line'
 import {
   type Closers,
+  ConfigError,
   createPatientRedis,
   type Env,
   errorSummary,
@@ -26,6 +28,7 @@ import {
   namesRedis,
   type RedisTarget,
   readChangesRetentionDays,
+  readDatabaseReadUrl,
   readDatabaseSchema,
   readDatabaseUrl,
   readEnv,
@@ -49,6 +52,15 @@ export interface Context {
   pool(): Pool
   /** @throws ConfigError if no setting says where PostgreSQL is */
   db(): Db
+  /** Connections to the standby of `DATABASE_READ_URL`; undefined if there is none. */
+  standbyPool(): Pool | undefined
+  /**
+   * Checks that no connection pooler shares sessions between connections. Does nothing if no
+   * setting says where PostgreSQL is, or if it cannot be reached.
+   *
+   * @throws ConfigError if one does
+   */
+  assertOwnSessions(): Promise<void>
   /**
    * @throws ConfigError if no setting says where Redis is, if Redis belongs to another
    * installation, or if the layout differs from that of the installation
@@ -91,13 +103,15 @@ export function createContext(
   readNodeEnv(env)
   const databaseSchema = readDatabaseSchema(env)
   const layout = readLineLayout(env)
+  const readUrl = readDatabaseReadUrl(env)
   let database: Database | undefined
+  let standby: Database | undefined
   let redis: LineRedis | undefined
   let masters: Promise<Redis[]> | undefined
 
-  function openDatabase(): Database {
+  function openDatabase(name: string, url: string): Database {
     const opened = createDatabase({
-      url: readDatabaseUrl(env),
+      url,
       schema: databaseSchema,
       poolSize: 2,
       applicationName: 'ticket-line ops',
@@ -107,18 +121,26 @@ export function createContext(
       idleInTransactionTimeoutMs: 10_000,
       onIdleError: () => undefined,
     })
-    closers.push('postgres', () => opened.close())
+    closers.push(name, () => opened.close())
     return opened
   }
 
+  const isDatabaseGiven = (): boolean =>
+    (env.optional('DATABASE_URL') ?? env.optional('DATABASE_HOST')) !== undefined
+
   function installation(): InstallationStore | undefined {
-    const isGiven = env.optional('DATABASE_URL') ?? env.optional('DATABASE_HOST')
-    return isGiven === undefined ? undefined : createInstallationStore(openOnce().pool)
+    return isDatabaseGiven() ? createInstallationStore(openOnce().pool) : undefined
   }
 
   function openOnce(): Database {
-    database ??= openDatabase()
+    database ??= openDatabase('postgres', readDatabaseUrl(env))
     return database
+  }
+
+  function standbyPool(): Pool | undefined {
+    if (readUrl === undefined) return undefined
+    standby ??= openDatabase('standby', readUrl)
+    return standby.pool
   }
 
   /**
@@ -181,6 +203,15 @@ export function createContext(
     changesRetentionDays: readChangesRetentionDays(env),
     pool: () => openOnce().pool,
     db: () => openOnce().db,
+    standbyPool,
+    async assertOwnSessions() {
+      if (!isDatabaseGiven()) return
+      try {
+        await checkSessions(openOnce().pool)
+      } catch (error) {
+        if (error instanceof ConfigError) throw error
+      }
+    },
     installation,
     async redis() {
       redis ??= await openRedis()

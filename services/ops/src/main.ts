@@ -63,7 +63,9 @@ async function main(argv: string[]): Promise<number> {
     const progress = (line: string): void => {
       if (process.stderr.isTTY) console.error(line)
     }
-    const report = await command.run(createContext(process.env, closers, progress), args)
+    const context = createContext(process.env, closers, progress)
+    await context.assertOwnSessions()
+    const report = await command.run(context, args)
     if (isJson) console.log(JSON.stringify(report.data))
     else for (const line of report.text) console.log(line)
     return report.exitCode

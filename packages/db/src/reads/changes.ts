@@ -1,5 +1,5 @@
 import type { ChangeType, LoggedChange } from '@ticket-line/shared'
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import { msOf } from '../sql-times.js'
 
 /** Which changes of an event to read. */
@@ -120,8 +120,11 @@ export interface LastChangesRead {
 }
 
 /** Reads the number of the last change of each of these events. */
-export async function readLastChanges(pool: Pool, eventIds: number[]): Promise<LastChangesRead> {
-  const { rows } = await pool.query<{
+export async function readLastChanges(
+  db: Pool | PoolClient,
+  eventIds: number[],
+): Promise<LastChangesRead> {
+  const { rows } = await db.query<{
     epoch: string
     event_id: string | null
     last_change: string

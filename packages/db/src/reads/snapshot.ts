@@ -10,11 +10,19 @@ export interface Snapshot extends AsyncDisposable {
   end(): Promise<void>
 }
 
-/** Begins a snapshot on a connection of the pool. */
-export async function beginSnapshot(pool: Pool): Promise<Snapshot> {
+/**
+ * Begins a snapshot on a connection of the pool.
+ *
+ * @param prepare Called with the connection before the snapshot begins.
+ */
+export async function beginSnapshot(
+  pool: Pool,
+  prepare?: (client: PoolClient) => Promise<void>,
+): Promise<Snapshot> {
   const client = await pool.connect()
   let hasEnded = false
   try {
+    await prepare?.(client)
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
   } catch (error) {
     client.release(true)

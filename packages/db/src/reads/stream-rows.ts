@@ -1,4 +1,4 @@
-import type { Pool, QueryResultRow } from 'pg'
+import type { Pool, PoolClient, QueryResultRow } from 'pg'
 import { beginSnapshot } from './snapshot.js'
 
 export interface StreamOptions {
@@ -6,6 +6,8 @@ export interface StreamOptions {
   portionRows: number
   /** PostgreSQL ends the session if the reader pauses for this long between two portions, ms. */
   stallTimeoutMs: number
+  /** Called with the connection before its snapshot begins. If it fails, no row is read. */
+  prepare?: (client: PoolClient) => Promise<void>
 }
 
 /**
@@ -17,9 +19,9 @@ export interface StreamOptions {
 export async function* streamRows<Row extends QueryResultRow>(
   pool: Pool,
   query: { text: string; values: unknown[] },
-  { portionRows, stallTimeoutMs }: StreamOptions,
+  { portionRows, stallTimeoutMs, prepare }: StreamOptions,
 ): AsyncGenerator<Row[]> {
-  await using snapshot = await beginSnapshot(pool)
+  await using snapshot = await beginSnapshot(pool, prepare)
   const { client } = snapshot
   // The short timeout of other sessions is for frozen processes. It would end all slow downloads.
   await client.query(

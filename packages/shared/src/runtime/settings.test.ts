@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, readEnv } from './env.js'
-import { readBasics, readDatabaseUrl, readLineLayout, readRedisUrl } from './settings.js'
+import {
+  readBasics,
+  readDatabaseReadUrl,
+  readDatabaseUrl,
+  readLineLayout,
+  readRedisUrl,
+} from './settings.js'
 
 const database = (env: Record<string, string>) => readDatabaseUrl(readEnv(env))
 const redis = (env: Record<string, string>) => readRedisUrl(readEnv(env))
@@ -48,6 +54,28 @@ describe('readDatabaseUrl and readRedisUrl', () => {
       }
     },
   )
+})
+
+describe('readDatabaseReadUrl', () => {
+  const standby = (url?: string) => readDatabaseReadUrl(readEnv({ DATABASE_READ_URL: url }))
+
+  it('returns nothing unless the variable is set', () => {
+    expect([standby(), standby(' ')]).toEqual([undefined, undefined])
+  })
+
+  it('accepts an address of PostgreSQL, and names its variable if it cannot be read', () => {
+    expect(standby('postgres://user:pass@standby:5432/name')).toBe(
+      'postgres://user:pass@standby:5432/name',
+    )
+    expect(() => standby('redis://standby')).toThrow(
+      new ConfigError(
+        'DATABASE_READ_URL must be an address that begins with postgres:// or postgresql://',
+      ),
+    )
+    expect(() => standby('postgres://user:s3cret/key@standby/name')).toThrow(
+      /^DATABASE_READ_URL cannot be read: percent-encode .* \(a "\/" is %2F\)$/,
+    )
+  })
 })
 
 describe('readDatabaseUrl and readRedisUrl, from parts', () => {

@@ -41,14 +41,19 @@ interface ServerSetting {
   /** The variable with the whole address. The names of the parts begin with the same word. */
   variable: string
   schemes: readonly string[]
-  /** What to set instead of an address that cannot be parsed. */
-  parts: string
+  /** What to set instead of an address that cannot be parsed, if there is something. */
+  parts?: string
 }
 
 const POSTGRES: ServerSetting = {
   variable: 'DATABASE_URL',
   schemes: ['postgres', 'postgresql'],
   parts: 'DATABASE_HOST, DATABASE_USER, DATABASE_PASSWORD and DATABASE_NAME',
+}
+
+const POSTGRES_STANDBY: ServerSetting = {
+  variable: 'DATABASE_READ_URL',
+  schemes: POSTGRES.schemes,
 }
 
 const REDIS: ServerSetting = {
@@ -75,6 +80,17 @@ export function readDatabaseUrl(env: EnvReader): string {
   if (/[/?#]/.test(name)) throw new ConfigError('DATABASE_NAME must not contain "/", "?" or "#"')
   const user = credentials(env.text('DATABASE_USER'), env.optional('DATABASE_PASSWORD'))
   return `postgres://${user}${hostAndPort(env, 'DATABASE', host, 5432)}/${encodeURI(name)}`
+}
+
+/**
+ * Reads `DATABASE_READ_URL`, the address of a standby for downloads and `ops verify`.
+ *
+ * @returns undefined if there is none
+ * @throws ConfigError if the address cannot be used
+ */
+export function readDatabaseReadUrl(env: EnvReader): string | undefined {
+  const url = env.optional('DATABASE_READ_URL')
+  return url === undefined ? undefined : readAddress(url, POSTGRES_STANDBY)
 }
 
 /**
@@ -144,9 +160,10 @@ function readAddress(value: string, { variable, schemes, parts }: ServerSetting)
   // `URL` does not.
   const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
   if (url !== undefined && isWhole(url)) return address
+  const instead = parts === undefined ? '' : `, or set ${parts} instead, which need no encoding`
   throw new ConfigError(
     `${variable} cannot be read: percent-encode every "/", "?", "#", "%", "@" and ":" in its user name and password ` +
-      `(a "/" is %2F), or set ${parts} instead, which need no encoding`,
+      `(a "/" is %2F)${instead}`,
   )
 }
 

@@ -1,6 +1,7 @@
 import type { EventRequest, Pool } from '@ticket-line/db'
-import { DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
+import { createLog, DEFAULT_EVENT_DETAILS, DEFAULT_SALE_RULES } from '@ticket-line/shared'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createExportReader } from './read-export.js'
 import { createEventReads } from './reads.js'
 
 // With real timers, a busy machine would reach two of them at once.
@@ -13,13 +14,16 @@ function readsWith(
 ) {
   const query = vi.fn(rowsOf)
   const pool = { query, connect: query } as unknown as Pool
-  const reads = createEventReads({
+  const access = { availability: { postgres }, timeoutMs: 100 }
+  const readExport = createExportReader({
     pool,
     exportPool: pool,
-    postgres: { availability: { postgres }, timeoutMs: 100 },
-    exports: { portionRows: 10, stallTimeoutMs: 1000 },
+    postgres: access,
+    options: { portionRows: 10, stallTimeoutMs: 1000 },
+    onBegin: () => undefined,
+    log: createLog('test', 'silent'),
   })
-  return { reads, query }
+  return { reads: createEventReads({ pool, postgres: access, readExport }), query }
 }
 
 const rowsOf = async ({ values }: { values: unknown[] }) => ({
@@ -52,9 +56,10 @@ function readsWithClient(run: (text: string) => Promise<unknown>) {
   const pool = { connect: async () => ({ query, release: () => undefined }) } as unknown as Pool
   const reads = createEventReads({
     pool,
-    exportPool: pool,
     postgres: { availability: { postgres: () => true }, timeoutMs: 50 },
-    exports: { portionRows: 10, stallTimeoutMs: 1000 },
+    readExport: () => {
+      throw new Error('these tests export nothing')
+    },
   })
   return { reads, sent }
 }

@@ -29,7 +29,6 @@ import {
   readEvents,
   readUserClaim,
   type StaffChange,
-  type StreamOptions,
   setEventOrganizers,
   setEventOwner,
   streamBookings,
@@ -39,9 +38,10 @@ import {
   type UserBookingFilter,
   type UserClaim,
 } from '@ticket-line/db'
-import { createLoader, withDeadline } from '@ticket-line/shared'
+import { createLoader } from '@ticket-line/shared'
 import { callPostgres, changePostgres, type PostgresAccess } from '../http/postgres-access.js'
 import { throwUnavailable, unavailable } from '../http/problem.js'
+import type { ExportReader } from './read-export.js'
 
 /**
  * What routes read and write about events in PostgreSQL. If PostgreSQL is unavailable, every call
@@ -88,16 +88,15 @@ export interface EventReads {
 
 export interface EventReadsDeps {
   pool: Pool
-  /** Connections for exports. Each one is held until the client has read everything. */
-  exportPool: Pool
   postgres: PostgresAccess
-  exports: StreamOptions
+  /** Reads the rows of exports. */
+  readExport: ExportReader
   /** Called with the number of the change that created an event. */
   onCreated?: (eventId: number, lastChange: number) => void
 }
 
 export function createEventReads(deps: EventReadsDeps): EventReads {
-  const { pool, exportPool, postgres, exports, onCreated } = deps
+  const { pool, postgres, readExport, onCreated } = deps
   const loadStatus = createLoader({
     query: (eventIds: number[]) => readEventStatuses(pool, eventIds),
     timeoutMs: postgres.timeoutMs,
@@ -126,20 +125,6 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     changePostgres(postgres, UNKNOWN_CHANGE, run)
   const changeStaff = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
     changePostgres(postgres, UNKNOWN_STAFF, run)
-
-  /** Passes the rows on. Throws `unavailable` if reading the first portion exceeds the timeout. */
-  async function* startInTime<T>(rows: AsyncGenerator<T>): AsyncGenerator<T> {
-    if (!postgres.availability.postgres()) throw unavailable()
-    try {
-      const first = await withDeadline(rows.next(), postgres.timeoutMs, throwUnavailable)
-      if (first.done) return
-      yield first.value
-      yield* rows
-    } finally {
-      // Not awaited, because it takes effect only after a read that may still be in progress.
-      rows.return(undefined).catch(() => undefined)
-    }
-  }
 
   return {
     status,
@@ -171,9 +156,12 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     booking: (eventId, userId) => read(() => findBooking(pool, eventId, userId)),
     hold: (eventId, userId) => read(() => findHold(pool, eventId, userId)),
     waitingEntry: (eventId, userId) => read(() => findWaitingEntry(pool, eventId, userId)),
-    exportBookings: (eventId) => startInTime(streamBookings(exportPool, eventId, exports)),
-    exportHolds: (eventId) => startInTime(streamHolds(exportPool, eventId, exports)),
-    exportWaitingList: (eventId) => startInTime(streamWaitingList(exportPool, eventId, exports)),
+    exportBookings: (eventId) =>
+      readExport(eventId, (from, options) => streamBookings(from, eventId, options)),
+    exportHolds: (eventId) =>
+      readExport(eventId, (from, options) => streamHolds(from, eventId, options)),
+    exportWaitingList: (eventId) =>
+      readExport(eventId, (from, options) => streamWaitingList(from, eventId, options)),
   }
 }
 

@@ -33,6 +33,8 @@ export interface Metrics {
   changesLearned: Counter<'source'>
   /** Accepted jobs that Redis had lost. */
   rescuedJobs: Counter
+  /** Exports of lists, by the server that they read. */
+  exports: Counter<'server'>
   /** Age of changes when clients that wait for them get them. */
   changeLag: Histogram
   /** Shows the events whose changes somebody waits for. */
@@ -97,6 +99,13 @@ export function createMetrics(commit?: string): Metrics {
     help: 'Accepted jobs that Redis had lost and that this process added again.',
     registers,
   })
+  const exports = new Counter({
+    name: 'ticket_line_exports_total',
+    help: 'Exports of lists that this process began, by the server that they read. With DATABASE_READ_URL, an export reads from the primary only if the standby cannot be used.',
+    labelNames: ['server'],
+    registers,
+  })
+  for (const server of ['primary', 'standby']) exports.inc({ server }, 0)
   const streamsRefused = new Counter({
     name: 'ticket_line_streams_refused_total',
     help: 'Streams that were refused. client: the user or the address had too many; process: this process had too many.',
@@ -112,6 +121,7 @@ export function createMetrics(commit?: string): Metrics {
     refusedEarly,
     changesLearned,
     rescuedJobs,
+    exports,
     page: createMetricsPage(registry),
     requests: new Histogram({
       name: 'ticket_line_http_request_duration_seconds',
