@@ -10,7 +10,8 @@ import { SCENARIOS } from './scenarios/index.ts'
 import { isGood, worksOn } from './scenarios/scenario.ts'
 import { describeEndings, describeLosses } from './summary.ts'
 
-const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--persistence always] [--redis single] [--json]
+const USAGE = `npm run faults -- [--seconds 60] [--seed N] [--clients 24] [--persistence always] [--redis single]
+                      [--pgbouncer] [--json]
 npm run faults -- --scenario NAME [--scale 1] [--seed N] [--redis single] [--json]
 
 The first form runs the whole system for some seconds while faults are injected at random, chosen by
@@ -22,6 +23,7 @@ then check every promise. The exit code is 1 if a promise was broken or a bound 
   --persistence P  what Redis keeps: always or everysec (appendfsync), or none (appendonly no)
   --redis KIND     single, valkey, cluster (3 masters, 3 replicas) or sentinel (3 sentinels, 1 replica);
                    the last two get other faults: masters die, fail over and hand over their slots
+  --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode
   --scale N        1 runs as much as docs/reliability.md reports; less is quicker and proves less
   --json           print the figures as one JSON object, on the last line
 
@@ -35,6 +37,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '24' },
     persistence: { type: 'string', default: 'always' },
     redis: { type: 'string', default: chosenRedis() },
+    pgbouncer: { type: 'boolean', default: false },
     scenario: { type: 'string' },
     scale: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
@@ -66,6 +69,7 @@ async function faults(): Promise<boolean> {
     seconds: Number(values.seconds),
     clients: Number(values.clients),
     persistence,
+    pgbouncer: values.pgbouncer,
     log,
   })
   const { summary, findings, crashes, evidence } = result
@@ -76,8 +80,9 @@ async function faults(): Promise<boolean> {
   printFindings(findings)
   if (findings.length > 0) {
     log(`A promise was broken. The evidence is in ${keepEvidence(result)}. To repeat the faults:`)
+    const pooler = values.pgbouncer ? ' --pgbouncer' : ''
     log(
-      `npm run faults -- --seed ${seed} --seconds ${summary.seconds} --persistence ${persistence} --redis ${values.redis}`,
+      `npm run faults -- --seed ${seed} --seconds ${summary.seconds} --persistence ${persistence} --redis ${values.redis}${pooler}`,
     )
   }
   printSummary(summary)

@@ -31,6 +31,8 @@ export interface RigOptions {
   mutations?: Mutation[]
   /** What Redis keeps. Default: `always`. */
   persistence?: Persistence
+  /** Whether PostgreSQL is behind a PgBouncer in session mode. */
+  pgbouncer?: boolean
   /** Number of notifiers. Without any, nobody gets webhooks. */
   notifiers?: number
   /** The faults and their times. Default: chosen at random, by the seed. */
@@ -64,13 +66,14 @@ const CANCELABLE = [14]
 /** Runs the system under load and faults, and checks every promise afterwards. */
 export async function runRig(options: RigOptions): Promise<RigResult> {
   const { seed, seconds, clients = 24, mutations = [], notifiers = 2, log = () => {} } = options
-  const { persistence = 'always' } = options
+  const { persistence = 'always', pgbouncer = false } = options
   const random = createRandom(seed)
   const armedFaults = createArmedFaults()
   const testbed = await openTestbed({
     notifiers,
     mutations,
     persistence,
+    pgbouncer,
     intervene: armedFaults.intervene,
     env: { RESULT_WAIT_MS: '4000' },
   })

@@ -1,6 +1,7 @@
 /** The program of `npm run herd`. `scripts/run.mjs` builds the system and starts it. */
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { runOps } from '../ops/run-ops.ts'
+import { type PgBouncer, startPgBouncer } from '../stack/pgbouncer.ts'
 import { chosenRedis } from '../stack/redis/deployment.ts'
 import { shardsFor, startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
@@ -65,18 +66,31 @@ function databaseOf({ databaseUrl }: Target): string {
 
 async function startOwnSystem(options: HerdOptions, log: (line: string) => void): Promise<Target> {
   const servers = await startServers()
+  let pgbouncer: PgBouncer | undefined
+  const stopServers = async () => {
+    await pgbouncer?.stop()
+    await servers.stop()
+  }
   const stopOnSignal = (stop: () => Promise<void>) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.once(signal, () => stop().finally(() => process.exit(130)))
   }
   try {
     const { apis, workers } = options
-    log(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}`)
+    if (options.pgbouncer) pgbouncer = await startPgBouncer(servers.postgres.url)
+    const through = pgbouncer === undefined ? '' : ', through PgBouncer'
+    log(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}${through}`)
     const env = { NODE_ENV: 'production', ...shardsFor(chosenRedis()) }
-    const system = await startSystem({ servers, apis, workers, env })
+    const system = await startSystem({
+      servers,
+      apis,
+      workers,
+      env,
+      ...(pgbouncer !== undefined && { databaseUrlOf: pgbouncer.urlOf }),
+    })
     const stop = async () => {
       await system.stop()
-      await servers.stop()
+      await stopServers()
     }
     stopOnSignal(stop)
     const { jwtSecret, databaseUrl } = system
@@ -86,7 +100,7 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
     }
     return { baseUrls: system.apis.map((api) => api.url), jwtSecret, databaseUrl, verify, stop }
   } catch (error) {
-    await servers.stop()
+    await stopServers()
     throw error
   }
 }

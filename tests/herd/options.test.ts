@@ -39,6 +39,7 @@ describe('the options of npm run herd', () => {
       'redis',
       'json',
       'baseline',
+      'pgbouncer',
     ])
       expect(usage).toContain(`--${option}`)
   })

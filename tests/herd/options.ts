@@ -20,6 +20,8 @@ export interface HerdOptions {
   workers: number
   /** The Redis to start. Default: what `TEST_REDIS` names. Not used if BASE_URL is set. */
   redis?: RedisKind
+  /** Put a PgBouncer in session mode in front of PostgreSQL. Not if BASE_URL is set. */
+  pgbouncer: boolean
   /** A commit to compare this build with. */
   baseline?: string
 }
@@ -45,6 +47,7 @@ keeps in .data/. The page at the address that it prints shows the event live.
   --apis N         --workers N         processes to start, default 1 each
   --redis KIND     the Redis to start: single (default), valkey, cluster (3 masters, 3 replicas) or
                    sentinel (3 sentinels, 1 replica)
+  --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode. Not with BASE_URL
   --baseline COMMIT                    builds that commit, runs the herd on both builds in 9 rounds,
                    and prints the ratio of their bookings/s. Not with --holds
   --json           print the report as JSON`
@@ -74,6 +77,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
       baseline: text,
       async: flag,
       holds: flag,
+      pgbouncer: flag,
       json: flag,
       help: { ...flag, short: 'h' },
     },
@@ -85,6 +89,8 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
     throw new Error('--cancel cannot be used with --holds')
   if (values.holds && values.baseline !== undefined)
     throw new Error('--baseline cannot be used with --holds')
+  if (values.pgbouncer && values.baseline !== undefined)
+    throw new Error('--baseline cannot be used with --pgbouncer')
   const waitS = isTerminal && !values.json ? START_AFTER_S : 0
   return {
     buyers,
@@ -93,6 +99,7 @@ export function readOptions(args: string[], isTerminal = false): HerdOptions | '
     cancel: Math.min(whole('cancel', values.cancel, 50, 0), tickets, buyers),
     async: values.async,
     holds: values.holds,
+    pgbouncer: values.pgbouncer,
     startAfterS: whole('start-after', values['start-after'], waitS, 0),
     json: values.json,
     apis: whole('apis', values.apis, 1, 1),

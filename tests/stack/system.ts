@@ -35,6 +35,8 @@ export interface SystemOptions {
    * Redis with one server. Default: if `TEST_REDIS_USER` is `restricted`.
    */
   restrictedUser?: boolean
+  /** Returns the address at which the processes reach the database, such as that of a pooler. */
+  databaseUrlOf?: (databaseUrl: string) => string
 }
 
 /** A running system with its own database and key prefix. */
@@ -77,7 +79,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     ...highLimits,
     NODE_ENV: 'test',
     LOG_LEVEL: 'info',
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: options.databaseUrlOf?.(databaseUrl) ?? databaseUrl,
     ...redisEnv,
     KEY_PREFIX: keyPrefix,
     JWT_SECRET: jwtSecret,

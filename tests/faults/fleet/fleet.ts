@@ -7,6 +7,7 @@ import { run } from '../../../tools/dev-stack/commands.mjs'
 import { startPostgres } from '../../../tools/dev-stack/postgres.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
+import { startPgBouncer } from '../../stack/pgbouncer.ts'
 import type { Build, Env } from '../../stack/processes.ts'
 import { chosenRedis, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import type { RedisLoss } from '../injection/redis-losses.ts'
@@ -35,6 +36,8 @@ export interface FleetOptions {
   intervene?: Intervene
   /** What Redis keeps. Default: `always`. */
   persistence?: Persistence
+  /** Whether the processes reach PostgreSQL through a PgBouncer in session mode. */
+  pgbouncer?: boolean
   /**
    * Whether every write to Redis is kept in a file, which the checker needs. False for runs of
    * millions of commands.
@@ -112,8 +115,14 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         for (const slot of slots) slot.redisLink.retarget(target)
       },
     )
+    let databaseUrl = postgres.url
+    if (options.pgbouncer) {
+      const pgbouncer = await startPgBouncer(postgres.url)
+      closers.push(pgbouncer.stop)
+      databaseUrl = pgbouncer.urlOf(postgres.url)
+    }
     await run(process.execPath, [build.migrateScript], {
-      env: { ...process.env, DATABASE_URL: postgres.url },
+      env: { ...process.env, DATABASE_URL: databaseUrl },
     })
     const keyPrefix = `faults-${randomBytes(4).toString('hex')}`
     const jwtSecret = randomBytes(32).toString('hex')
@@ -139,7 +148,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         env,
         redisUrl: redisHost.replicated?.nodes[0]?.url ?? redisHost.server().url,
         redisEnv: redisHost.env,
-        databaseUrl: postgres.url,
+        databaseUrl,
         intervene: options.intervene ?? (() => undefined),
       })
     const apis = await openAll(options.apis ?? 2, (index) => open('api', index), closers)
@@ -166,7 +175,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       ...(redisHost.replicated !== undefined && { replicated: redisHost.replicated }),
       redisUrls: redisHost.urls,
       addresses: async () => ({
-        DATABASE_URL: postgres.url,
+        DATABASE_URL: databaseUrl,
         ...(redisHost.env ?? { REDIS_URL: redisHost.server().url }),
       }),
       persistence,
