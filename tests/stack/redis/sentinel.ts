@@ -21,6 +21,7 @@ export interface WatchedRedis extends ReplicatedRedis {
   master(): Promise<RedisNode>
 }
 
+const NODES = 3
 const SENTINELS = 3
 const QUORUM = 2
 const NAME = 'mymaster'
@@ -29,10 +30,14 @@ const DOWN_AFTER_MS = 2000
 /** Another failover may begin after twice this time, ms. */
 const FAILOVER_TIMEOUT_MS = 3000
 
-/** Starts a master, a replica, and three sentinels that watch them. */
+/**
+ * Starts a master, two replicas, and three sentinels that watch them. A former master refuses writes
+ * as soon as its replicas have left it, as docs/operations.md recommends.
+ */
 export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRedis> {
-  const nodes = await startNodes(2, options)
-  const [first, second] = nodes as [RedisNode, RedisNode]
+  const settings = ['min-replicas-to-write 1', ...(options.settings ?? [])]
+  const nodes = await startNodes(NODES, { ...options, settings })
+  const [first, ...replicas] = nodes as [RedisNode, ...RedisNode[]]
   const sentinels: Server[] = []
   const stop = async (): Promise<void> => {
     await Promise.all(sentinels.map((sentinel) => sentinel.stop()))
@@ -56,15 +61,17 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
   }
 
   async function moved(from: RedisNode): Promise<void> {
-    const to = from === first ? second : first
-    await waitUntil('the sentinels name the other node', async () => (await master()) === to)
+    await waitUntil('the sentinels name another node', async () => (await master()) !== from)
+    const to = await master()
     await waitUntil('the other node is a master', () => isMaster(to))
   }
 
   try {
-    await withNode(second, (redis) => redis.replicaof('127.0.0.1', first.port))
-    await waitUntil('the replica is in step', () => isInStep(second))
-    const settings = [
+    for (const replica of replicas) {
+      await withNode(replica, (redis) => redis.replicaof('127.0.0.1', first.port))
+      await waitUntil('the replica is in step', () => isInStep(replica))
+    }
+    const monitored = [
       `sentinel monitor ${NAME} 127.0.0.1 ${first.port} ${QUORUM}`,
       `sentinel auth-pass ${NAME} ${PASSWORD}`,
       `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
@@ -74,11 +81,11 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
       sentinels.push(
         await startSentinel({
           folder: path.join(options.folder, `sentinel-${index}`),
-          settings,
+          settings: monitored,
           ...(options.product !== undefined && { product: options.product }),
         }),
       )
-    await waitUntil('every sentinel knows the replica and the other sentinels', async () =>
+    await waitUntil('every sentinel knows the replicas and the other sentinels', async () =>
       (await Promise.all(sentinels.map(knowsAll))).every(Boolean),
     )
   } catch (error) {
@@ -87,7 +94,7 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
   }
   return {
     kind: 'sentinel',
-    source: `a master, a replica and ${SENTINELS} sentinels (${first.source})`,
+    source: `a master, ${NODES - 1} replicas and ${SENTINELS} sentinels (${first.source})`,
     env: {
       REDIS_SENTINELS: sentinels.map(({ url }) => new URL(url).host).join(','),
       REDIS_SENTINEL_NAME: NAME,
@@ -129,9 +136,10 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
     },
     // Sentinels make an old master a replica about 10 s after the failover.
     healthy: () =>
-      waitUntil('the other node is a replica in step', async () => {
+      waitUntil('the other nodes are replicas in step', async () => {
         const current = await master()
-        return isInStep(current === first ? second : first)
+        const others = nodes.filter((node) => node !== current)
+        return (await Promise.all(others.map(isInStep))).every(Boolean)
       }),
     stop,
   }
@@ -142,5 +150,5 @@ async function knowsAll(sentinel: Server): Promise<boolean> {
     redis.call('SENTINEL', 'MASTER', NAME),
   )) as string[]
   const field = (name: string): number => Number(reply[reply.indexOf(name) + 1])
-  return field('num-slaves') === 1 && field('num-other-sentinels') === SENTINELS - 1
+  return field('num-slaves') === NODES - 1 && field('num-other-sentinels') === SENTINELS - 1
 }

@@ -21,7 +21,7 @@ export interface JoinRecoveryOptions {
 }
 
 /** How often a process compares the generation that it knows with that of PostgreSQL, ms. */
-const COMPARE_EVERY_MS = 2000
+const COMPARE_EVERY_MS = 250
 
 /**
  * Makes a process take part in recoveries: it checks whether Redis has everything that was

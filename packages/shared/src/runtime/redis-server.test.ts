@@ -29,10 +29,15 @@ function fakeRedis({
   } as unknown as Parameters<typeof checkRedisServer>[0]
 }
 
-async function check(redis: ReturnType<typeof fakeRedis>, production = true): Promise<string[]> {
+async function check(
+  redis: ReturnType<typeof fakeRedis>,
+  production = true,
+  kind: 'single' | 'sentinel' = 'single',
+): Promise<string[]> {
   const warnings: string[] = []
   await checkRedisServer(redis, {
     production,
+    kind,
     log: { warn: (message: string) => warnings.push(message) } as never,
   })
   return warnings
@@ -94,6 +99,15 @@ describe('checkRedisServer', () => {
     )
   })
 
+  it('warns of a master that goes on accepting writes after Sentinels have replaced it', async () => {
+    expect(await check(fakeRedis(good))).toEqual([])
+    expect(await check(fakeRedis(good), true, 'sentinel')).toEqual([
+      expect.stringMatching(/set min-replicas-to-write 1/),
+    ])
+    const careful = withInfo('min_slaves_good_slaves:2')
+    expect(await check(fakeRedis(careful), true, 'sentinel')).toEqual([])
+  })
+
   it('asks by HELLO and CONFIG if INFO is forbidden', async () => {
     const hello = ['server', 'redis', 'version', '6.0.9', 'proto', 2, 'mode', 'cluster']
     const config = { 'maxmemory-policy': 'allkeys-lru' }
@@ -102,6 +116,7 @@ describe('checkRedisServer', () => {
       mode: 'cluster',
       runId: undefined,
       maxmemoryPolicy: 'allkeys-lru',
+      needsReplicas: false,
     })
   })
 

@@ -19,6 +19,8 @@ export interface RedisServer {
   runId: string | undefined
   /** With anything but `noeviction`, Redis may drop part of a line. */
   maxmemoryPolicy: string | undefined
+  /** True if the server refuses writes while it lacks replicas (`min-replicas-to-write`). */
+  needsReplicas: boolean
 }
 
 type Asked = Pick<Redis, 'info' | 'config' | 'call'>
@@ -45,6 +47,8 @@ export async function readRedisServer(redis: Asked): Promise<RedisServer> {
     mode: isCluster ? 'cluster' : (info.get('redis_mode') ?? hello.get('mode')),
     runId: info.get('run_id'),
     maxmemoryPolicy: info.get('maxmemory_policy') ?? (await setting('maxmemory-policy')),
+    // INFO has this field only then.
+    needsReplicas: info.has('min_slaves_good_slaves'),
   }
 }
 
@@ -85,7 +89,7 @@ export async function checkRedisServer(
   redis: Asked,
   { production, log, kind = 'single' }: RedisChecks,
 ): Promise<void> {
-  const { version, mode, runId, maxmemoryPolicy } = await readRedisServer(redis)
+  const { version, mode, runId, maxmemoryPolicy, needsReplicas } = await readRedisServer(redis)
   if (mode === 'cluster' && kind !== 'cluster') {
     throw new ConfigError(
       'Redis is a node of a Redis Cluster: set REDIS_CLUSTER to some of its nodes, and nothing else',
@@ -103,6 +107,11 @@ export async function checkRedisServer(
   }
   if (runId === undefined)
     log.warn('Redis hides its run id: give its user +info, or some of its losses are noticed late')
+  if (kind === 'sentinel' && runId !== undefined && !needsReplicas) {
+    log.warn(
+      'a master that Sentinels replace goes on accepting writes: with two replicas or more, set min-replicas-to-write 1',
+    )
+  }
   if (maxmemoryPolicy === undefined) {
     log.warn('Redis hides its settings: make sure that it never evicts keys')
   } else if (maxmemoryPolicy !== 'noeviction') {

@@ -108,7 +108,13 @@ export async function masterTargets(target: RedisTarget): Promise<RedisTarget[]>
 /** How long a Sentinel may take to answer before the next one is asked, ms. */
 const SENTINEL_TIMEOUT_MS = 1000
 
-function connect({ settings, prefix }: RedisTarget, options: ConnectionExtras): Redis {
+function connect(target: RedisTarget, options: ConnectionExtras): Redis {
+  const redis = createConnection(target, options)
+  // ioredis adds a listener for each command that is refused before the connection closes.
+  return redis.on('connect', () => void redis.stream.setMaxListeners(0))
+}
+
+function createConnection({ settings, prefix }: RedisTarget, options: ConnectionExtras): Redis {
   switch (settings.kind) {
     case 'single':
       return new Redis(settings.url, options)
