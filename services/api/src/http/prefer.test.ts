@@ -55,9 +55,10 @@ describe('parsePrefer', () => {
   })
 
   it('parses a hostile header in linear time', () => {
-    const startedAt = performance.now()
+    // CPU time, because other processes may use the cores.
+    const before = process.cpuUsage()
     parsePrefer(`a;${' '.repeat(16_000)}"${',"'.repeat(4000)}`)
-    expect(performance.now() - startedAt).toBeLessThan(100)
+    expect(process.cpuUsage(before).user).toBeLessThan(100_000)
   })
 })
 
