@@ -11,6 +11,35 @@ const ALONE = [
   'tests/security/unread-responses.test.ts',
 ]
 
+/** Suites that use a line through its own connections, wherever its keys are. */
+const LINE_SUITES = [
+  'line-admission',
+  'line-fleet',
+  'line-pace',
+  'lost-jobs',
+  'lost-redis',
+  'quiet-lines',
+  'contract-booking',
+]
+
+/** Suites of lines that know the only server of Redis. */
+const LINE_SUITES_ON_ONE_SERVER = [
+  'announcements',
+  'bullmq-facts',
+  'line-abandoned-jobs',
+  'recovery-of-lines',
+]
+
+/**
+ * The suites that run once more on each other kind of Redis (`TEST_REDIS`). `npm test` leaves out
+ * the kinds that this machine cannot run.
+ */
+const ON_OTHER_REDIS = {
+  valkey: [...LINE_SUITES, ...LINE_SUITES_ON_ONE_SERVER],
+  cluster: LINE_SUITES,
+  sentinel: ['line-fleet', 'lost-redis', 'contract-booking'],
+}
+
 export default defineConfig({
   test: {
     globalSetup: ['tests/stack/global-setup.ts'],
@@ -40,15 +69,26 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'client',
-          // The contract suite once more, with calls that `@ticket-line/client` sends. The two that
-          // are left out are about bytes of streams, and about starts and stops.
+          // The contract suite once more, with calls that `@ticket-line/client` sends, and with the
+          // user of Redis that deploy/redis describes. The two that are left out are about bytes of
+          // streams, and about starts and stops.
           include: ['tests/integration/contract-*.test.ts'],
           exclude: [...configDefaults.exclude, '**/contract-{streams,start-stop}.test.ts'],
-          env: { TEST_CLIENT: 'typed' },
+          env: { TEST_CLIENT: 'typed', TEST_REDIS_USER: 'restricted' },
           maxWorkers: 3,
           sequence: { groupOrder: 0 },
         },
       },
+      ...Object.entries(ON_OTHER_REDIS).map(([kind, suites]) => ({
+        extends: true as const,
+        test: {
+          name: kind,
+          include: suites.map((suite) => `tests/integration/${suite}.test.ts`),
+          env: { TEST_REDIS: kind },
+          maxWorkers: 3,
+          sequence: { groupOrder: 0 },
+        },
+      })),
       {
         extends: true,
         test: {

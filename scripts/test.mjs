@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runChecks } from '../tools/dev-stack/checks.mjs'
-import { runVisible } from '../tools/dev-stack/commands.mjs'
+import { runVisible, which } from '../tools/dev-stack/commands.mjs'
 import { fromRoot, readText, root } from '../tools/dev-stack/files.mjs'
+import { fetchedRedis } from '../tools/dev-stack/redis-apt.mjs'
+import { whyNoRedis } from '../tools/dev-stack/redis-sources.mjs'
 import { runMain, say } from '../tools/dev-stack/terminal.mjs'
 
 runMain(async () => {
@@ -33,12 +35,16 @@ async function runTests({ node, env }, args) {
   try {
     const vitest = fromRoot('node_modules/vitest/vitest.mjs')
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-    const code = await runVisible(node, [vitest, 'run', ...reporters, ...args], { cwd: root, env })
+    const missing = await findMissingRedis(args)
+    const projects = [...missing.keys()].map((kind) => `--project=!${kind}`)
+    const command = [vitest, 'run', ...reporters, ...projects, ...args]
+    const code = await runVisible(node, command, { cwd: root, env })
     if (!existsSync(report)) return { passed: 0, failed: 1 }
     const { numPassedTests, numFailedTests, numFailedTestSuites, testResults } = JSON.parse(
       readText(report),
     )
     tellUntested(testResults)
+    tellMissingRedis(testResults, missing)
     // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in
     // the exit code.
     const failed = numFailedTests || numFailedTestSuites || (code === 0 ? 0 : 1)
@@ -46,6 +52,48 @@ async function runTests({ node, env }, args) {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** @typedef {'valkey' | 'cluster' | 'sentinel'} RedisKind */
+
+/** The kinds of Redis that have a project in vitest.config.ts, and what each of them needs. */
+const redisKinds = /** @type {const} */ ({
+  valkey: { name: 'Valkey', from: 'any', product: 'valkey' },
+  cluster: { name: 'a Redis Cluster', from: 'local', product: undefined },
+  sentinel: { name: 'Redis with Sentinels', from: 'local', product: undefined },
+})
+
+/**
+ * @param {string[]} args if there are any, nothing is fetched, so that a short run stays short,
+ * except in CI
+ * @returns {Promise<Map<RedisKind, string>>} the kinds that this machine cannot run, and why
+ */
+async function findMissingRedis(args) {
+  /** @type {Map<RedisKind, string>} */
+  const missing = new Map()
+  for (const kind of /** @type {RedisKind[]} */ (Object.keys(redisKinds))) {
+    const { from, product } = redisKinds[kind]
+    const isThere = which(`${product ?? 'redis'}-server`) || fetchedRedis(product ?? 'redis')
+    const mayFetch = args.length === 0 || process.env['CI'] === 'true'
+    const why =
+      isThere || mayFetch
+        ? await whyNoRedis(from, product)
+        : 'It was not fetched yet: run `npm test` without arguments once.'
+    if (why !== undefined) missing.set(kind, why)
+  }
+  return missing
+}
+
+/**
+ * Says which kinds of Redis the suites of lines did not run on.
+ *
+ * @param {{ name: string }[]} files
+ * @param {Map<RedisKind, string>} missing
+ */
+function tellMissingRedis(files, missing) {
+  if (!files.some(({ name }) => name.startsWith(fromRoot('tests/integration')))) return
+  for (const [kind, why] of missing)
+    say(`Not tested: the suites of lines on ${redisKinds[kind].name}. ${why}`)
 }
 
 /**

@@ -60,6 +60,25 @@ export async function* redisSources(folder, port, from, product) {
   }
 }
 
+/**
+ * Tells why a product cannot be run on this machine. It fetches the product if that is necessary.
+ *
+ * @param {'any' | 'local'} from
+ * @param {RedisProduct} [product]
+ * @returns {Promise<string | undefined>} undefined if it can be run
+ */
+export async function whyNoRedis(from, product) {
+  const wanted = product ?? 'redis'
+  try {
+    for await (const source of redisSources('', 0, from, product)) {
+      if (source.command !== '') return undefined
+    }
+  } catch (error) {
+    return /** @type {Error} */ (error).message
+  }
+  return `no ${wanted}-server on PATH, and no package of it`
+}
+
 /** @type {Map<RedisProduct, ReturnType<typeof fetchRedis>>} */
 const shownFetches = new Map()
 
