@@ -10,6 +10,9 @@ export interface RestrictedUser {
   remove(): Promise<void>
 }
 
+/** It cannot be allowed there, and clients do without it. */
+const UNKNOWN_TO_REDIS_7_0 = 'command: client|setinfo'
+
 /** @returns the rules for an installation with this key prefix */
 export function rulesFor(keyPrefix: string): string[] {
   const lines = readText(fromRoot('deploy/redis/ticket-line.acl')).split('\n')
@@ -43,10 +46,11 @@ export async function createRestrictedUser(
     denials: () =>
       withAdmin(async (redis) => {
         const entries = (await redis.call('ACL', 'LOG', 1000)) as string[][]
-        return entries
+        const own = entries
           .map((entry) => new Map(pairsOf(entry)))
           .filter((entry) => entry.get('username') === name)
           .map((entry) => `${entry.get('reason')}: ${entry.get('object')}`)
+        return own.filter((denial) => denial !== UNKNOWN_TO_REDIS_7_0)
       }),
     remove: () => withAdmin(async (redis) => void (await redis.call('ACL', 'DELUSER', name))),
   }
