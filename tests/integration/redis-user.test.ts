@@ -31,7 +31,7 @@ it('sells, holds, streams and delivers changes with the rules of deploy/redis', 
   onTestFinished(() => receiver.close())
   const webhook = { url: receiver.url, eventIds: [1] }
   expect((await system.api.post('/webhooks', webhook, organizer)).status).toBe(201)
-  const event = { eventId: 1, totalTickets: 2, holdSeconds: 2, offerSeconds: 2 }
+  const event = { eventId: 1, totalTickets: 2, holdSeconds: 5, offerSeconds: 5 }
   expect((await system.api.post('/events', event, organizer)).status).toBe(201)
   const stream = await openStream(system.apis[0]?.url as string, '/events/1/stream')
   onTestFinished(() => stream.close())
@@ -109,7 +109,7 @@ it('lets the user of deploy/redis neither see nor change other keys', async () =
     ['MONITOR'],
     ['SHUTDOWN'],
   ] as [string, ...string[]][])
-    await expect(restricted.call(...command)).rejects.toThrow(/NOPERM|can't run|ACL/)
+    await expect(restricted.call(...command)).rejects.toThrow(/NOPERM|can't access/)
 })
 
 it('names each rule of deploy/redis once, and gives no category', () => {
