@@ -2,8 +2,7 @@
 import { serviceSettings, withDotEnv } from '../../tools/dev-stack/settings.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { type PgBouncer, startPgBouncer } from '../stack/pgbouncer.ts'
-import { chosenRedis } from '../stack/redis/deployment.ts'
-import { shardsFor, startServers } from '../stack/servers.ts'
+import { startServers } from '../stack/servers.ts'
 import { startSystem } from '../stack/system.ts'
 import { compareHerds, type HerdComparison } from './baseline.ts'
 import { herd, type Report } from './herd.ts'
@@ -80,7 +79,7 @@ async function startOwnSystem(options: HerdOptions, log: (line: string) => void)
     if (options.pgbouncer) pgbouncer = await startPgBouncer(servers.postgres.url)
     const through = pgbouncer === undefined ? '' : ', through PgBouncer'
     log(`Starting ${apis} API and ${workers} worker processes on ${servers.chosen}${through}`)
-    const env = { NODE_ENV: 'production', ...shardsFor(chosenRedis()) }
+    const env = { NODE_ENV: 'production' }
     const system = await startSystem({
       servers,
       apis,

@@ -13,7 +13,7 @@ import {
   type LineRedis,
   lineBase,
   lineNameOf,
-  onOneServer,
+  linePrefix,
   openLineRedis,
   type Readiness,
 } from '@ticket-line/line'
@@ -28,9 +28,11 @@ import {
   createPatientRedis,
   type LineLayout,
   type RedisSettings,
+  readEnv,
+  readRedisSettings,
   systemClock,
 } from '@ticket-line/shared'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { createBase } from '../stack/system.ts'
 import { createLineKit, type LineKit } from './line-kit.ts'
@@ -41,8 +43,9 @@ export interface LineStack {
   layout: LineLayout
   redisUrl: string
   databaseUrl: string
+  /** A connection to the first shard; by default there are no others. */
   redis: Redis
-  /** The same connection, as the lines use it. */
+  /** Connections to all shards. */
   lineRedis: LineRedis
   /** Starts the line part of another API process. */
   api(overrides?: Partial<LineClientOptions>): Promise<LineService>
@@ -77,14 +80,18 @@ export async function createLineStack(
   const base = await createBase()
   const kit = await createLineKit(base)
   const { redisUrl, databaseUrl } = base
+  const settings = where.settings ?? readRedisSettings(readEnv(base.redisEnv))
   const layout: LineLayout = {
     sharedLines: lines,
     shards: where.shards ?? 1,
     keyPrefix: base.keyPrefix,
   }
   await createInstallationStore(kit.database.pool).readOrCreate(layout)
-  const redis = new Redis(redisUrl)
-  const closers: (() => unknown)[] = [() => redis.disconnect()]
+  const open = (to: RedisSettings): LineRedis =>
+    openLineRedis(to, layout, (target) => createPatientRedis(target).on('error', () => undefined))
+  const lineRedis = open(settings)
+  const redis = lineRedis.first
+  const closers: (() => unknown)[] = [() => lineRedis.disconnect()]
 
   function pool(overrides: { url?: string } = {}): Pool {
     const database = createDatabase({
@@ -116,15 +123,13 @@ export async function createLineStack(
     await until(readiness.isReady, { timeoutMs: 10_000 })
   }
 
-  const settings: RedisSettings = where.settings ?? { kind: 'single', url: redisUrl }
-
   return {
     kit,
     layout,
     redisUrl,
     databaseUrl,
     redis,
-    lineRedis: onOneServer(redis, layout),
+    lineRedis,
     async api(overrides = {}) {
       const readiness = createReadiness()
       const service = createLineClient({
@@ -148,9 +153,7 @@ export async function createLineStack(
       return service
     },
     async worker(overrides = {}) {
-      const connection = openLineRedis(overrides.redis ?? settings, layout, (target) =>
-        createPatientRedis(target).on('error', () => undefined),
-      )
+      const connection = open(overrides.redis ?? settings)
       const options: ServerOptions = {
         redis: settings,
         layout,
@@ -187,7 +190,8 @@ export async function createLineStack(
     },
     depth(eventId) {
       const lineName = lineNameOf(eventId, layout)
-      return redis.hget(depthKey(lineBase(lineName, layout)), String(eventId))
+      const ofLine = lineRedis.of(linePrefix(lineName, layout))
+      return ofLine.hget(depthKey(lineBase(lineName, layout)), String(eventId))
     },
     key(eventId, name) {
       const lineName = lineNameOf(eventId, layout)

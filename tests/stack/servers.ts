@@ -120,7 +120,7 @@ export function startReplicatedRedis(
   return start({ folder, settings })
 }
 
-function asServers({ nodes, source, env, stop }: ReplicatedRedis): RedisServers {
+function asServers({ kind, nodes, source, env, stop }: ReplicatedRedis): RedisServers {
   const redisUrls = nodes.map(({ url }) => url)
   const refuse = async (): Promise<void> => {
     throw new Error(`${source} cannot be killed or restarted as a whole`)
@@ -137,7 +137,7 @@ function asServers({ nodes, source, env, stop }: ReplicatedRedis): RedisServers 
       pause: refuse,
       resume: refuse,
     },
-    redisEnv: env,
+    redisEnv: { ...env, ...shardsFor(kind) },
     redisUrls,
   }
 }
