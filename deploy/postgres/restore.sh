@@ -46,7 +46,7 @@ if [ -n "$(ls -A "$PGDATA")" ]; then
   kept=$BACKUPS/replaced-$(date -u +%Y-%m-%dT%H%M%SZ).tar.gz
   echo "Keeping the present data in $kept"
   tar -czf "$kept" -C "$PGDATA" .
-  find "$PGDATA" -mindepth 1 -delete
+  find "$PGDATA" -mindepth 1 -maxdepth 1 -exec rm -rf {} \;
 fi
 
 echo "Restoring the base backup ${base##*/}"
