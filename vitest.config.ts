@@ -15,7 +15,6 @@ const ALONE = [
 const LINE_SUITES = [
   'line-admission',
   'line-fleet',
-  'line-pace',
   'lost-jobs',
   'lost-redis',
   'quiet-lines',
@@ -37,7 +36,7 @@ const LINE_SUITES_ON_ONE_SERVER = [
 const ON_OTHER_REDIS = {
   valkey: [...LINE_SUITES, ...LINE_SUITES_ON_ONE_SERVER],
   cluster: LINE_SUITES,
-  sentinel: ['line-fleet', 'lost-redis', 'contract-booking'],
+  sentinel: ['line-fleet', 'lost-redis'],
 }
 
 export default defineConfig({
