@@ -13,7 +13,7 @@ digest() {
 rights=$(sed -e 's/#.*//' -e "s|tickets{|$KEY_PREFIX{|" "$CONFIGURATION/ticket-line.acl" | tr '\n' ' ')
 
 # Redis evicts nothing. It may lose the last second, because PostgreSQL has a record of what was
-# accepted.
+# accepted. From Redis 7.2 on, clients say what they are with CLIENT SETINFO.
 exec redis-server - <<EOF
 appendonly yes
 appendfsync everysec
@@ -21,5 +21,5 @@ maxmemory-policy noeviction
 maxmemory $REDIS_MAXMEMORY
 save ""
 user default on #$(digest "$REDIS_ADMIN_PASSWORD") ~* &* +@all
-user ticket-line on #$(digest "$REDIS_PASSWORD") $rights
+user ticket-line on #$(digest "$REDIS_PASSWORD") $rights +client|setinfo
 EOF
