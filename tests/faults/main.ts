@@ -21,8 +21,9 @@ then check every promise. The exit code is 1 if a promise was broken or a bound 
   --seconds N      default 60        --clients N  default 24
   --seed N         repeats the faults of an earlier run
   --persistence P  what Redis keeps: always or everysec (appendfsync), or none (appendonly no)
-  --redis KIND     single, valkey, cluster (3 masters, 3 replicas) or sentinel (3 sentinels, 1 replica);
-                   the last two get other faults: masters die, fail over and hand over their slots
+  --redis KIND     single, valkey, cluster (3 masters, 3 replicas), or sentinel (3 Sentinels, 1
+                   master, 2 replicas). The last two get other faults: a master is killed or frozen,
+                   a failover is ordered, or a slot moves
   --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode
   --scale N        1 runs as much as docs/reliability.md reports; less is quicker and proves less
   --json           print the figures as one JSON object, on the last line

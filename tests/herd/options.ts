@@ -46,8 +46,9 @@ keeps in .data/. The page at the address that it prints shows the event live.
                    page; default 5 on a terminal, else 0
   --apis N         --workers N         processes to start, default 1 each
   --redis KIND     the Redis to start: single (default), valkey, cluster (3 masters, 3 replicas) or
-                   sentinel (3 sentinels, 1 replica)
-  --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode. Not with BASE_URL
+                   sentinel (3 Sentinels, 1 master, 2 replicas)
+  --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode. Not with
+                   BASE_URL
   --baseline COMMIT                    builds that commit, runs the herd on both builds in 9 rounds,
                    and prints the ratio of their bookings/s. Not with --holds
   --json           print the report as JSON`
