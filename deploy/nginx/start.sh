@@ -1,11 +1,12 @@
 #!/bin/sh
 # Starts nginx. `start.sh http` serves plain HTTP on port 8080, or redirects to HTTPS if the profile
-# `tls` is in use. `start.sh https` serves HTTPS on port 8443. The configuration is mounted read-only,
-# so what depends on settings is written to /tmp.
+# `tls` is in use. `start.sh https` serves HTTPS on port 8443. The configuration is mounted
+# read-only, so this script writes what depends on settings to /tmp.
 set -eu
 
 server=$1
-# The folder of this script and the one for what it writes. Tests set others.
+# The folders of the configuration, of what this script writes, and of the certificate. Tests set
+# others.
 : "${CONFIGURATION:=/etc/ticket-line}" "${SETTINGS:=/tmp/settings}" "${CERTIFICATES:=/etc/ticket-line-tls}"
 
 stop() {

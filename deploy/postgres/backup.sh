@@ -1,12 +1,13 @@
 #!/bin/sh
-# Copies PostgreSQL, so that restore.sh can restore any moment of the last days: every change at once
-# (the write-ahead log, WAL), and all data once in BACKUP_INTERVAL_MINUTES (a base backup).
+# Copies PostgreSQL, so that restore.sh can restore any moment of the last days. It copies every
+# change at once (the write-ahead log, WAL), and all data every BACKUP_INTERVAL_MINUTES (a base
+# backup).
 #
 #   $BACKUPS/<series>/wal/      the WAL without gaps; files that are complete are compressed
 #   $BACKUPS/<series>/<time>/   a base backup, and when it was complete, in UTC
 #
-# A series ends when PostgreSQL was restored or replaced, or has deleted WAL that was not copied yet.
-# The connection is described by the variables of libpq (PGHOST, PGUSER, PGPASSWORD, PGDATABASE).
+# A series ends when PostgreSQL is restored or replaced, or deletes WAL that was not copied yet. The
+# variables of libpq describe the connection (PGHOST, PGUSER, PGPASSWORD, PGDATABASE).
 set -eu
 umask 077
 
@@ -32,8 +33,9 @@ query() {
   psql --no-psqlrc --no-align --tuples-only --no-password --command="$1"
 }
 
-# Empty if the slot does not exist or was never used. It makes PostgreSQL keep the WAL that is not
-# copied yet, up to max_slot_wal_keep_size; beyond that, it is "lost". A backup has no slots.
+# The replication slot makes PostgreSQL keep the WAL that is not copied yet, up to
+# max_slot_wal_keep_size. Beyond that, the state is "lost". It is empty if the slot does not exist, as
+# after a restore, or was never used.
 slot_state() {
   query "SELECT wal_status FROM pg_replication_slots WHERE slot_name = '$slot'"
 }
@@ -52,7 +54,8 @@ if [ -z "$folder" ]; then
 fi
 mkdir -p "$folder/wal"
 
-# A shell that waits for `sleep` would react to SIGTERM only when it ends, so both run beside it.
+# While a shell waits for a command in the foreground, it does not react to SIGTERM. So `sleep` runs
+# in the background, too.
 wal_pid=
 stop() {
   [ -z "$wal_pid" ] || kill "$wal_pid" 2>/dev/null || :
@@ -84,8 +87,8 @@ take_base() {
   say "the base backup ${base##*/} is complete"
 }
 
-# Deletes each base backup whose successor is older than the retention, the WAL before the oldest one
-# that is left, and series in which nothing was written since.
+# Deletes each base backup whose successor is older than the retention, the WAL before the oldest
+# base backup that is left, and each series in which nothing was written during the retention.
 prune() {
   previous=
   for base in "$folder"/2*Z; do

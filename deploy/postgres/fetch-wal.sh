@@ -1,5 +1,6 @@
 #!/bin/sh
-# Gives a recovery the WAL file with this name: fetch-wal.sh <folder> <name> <path>
+# The restore_command of a recovery. Copies a WAL file of a folder to a path:
+# fetch-wal.sh <folder> <name> <path>
 set -eu
 file=$1/$2
 # A restored PostgreSQL takes the first timeline that has no history yet. All series count, so that

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Replaces the data of PostgreSQL with what it was at a time, from what backup.sh has copied:
+# Replaces the data of PostgreSQL with its state at a given time, from the copies of backup.sh:
 #   restore.sh                         lists what can be restored
 #   restore.sh 2026-11-30T14:05:00Z    restores this time, in UTC
 #   restore.sh latest                  restores as much as there is
@@ -44,7 +44,7 @@ wal=${chosen#* }/wal
 
 if [ -n "$(ls -A "$PGDATA")" ]; then
   kept=$BACKUPS/replaced-$(date -u +%Y-%m-%dT%H%M%SZ).tar.gz
-  echo "Keeping the present data in $kept"
+  echo "Keeping the current data in $kept"
   tar -czf "$kept" -C "$PGDATA" .
   find "$PGDATA" -mindepth 1 -maxdepth 1 -exec rm -rf {} \;
 fi
@@ -73,6 +73,6 @@ until PGHOST=$SOCKETS pg_isready -q; do
   sleep 1
 done
 kill -INT $server
-wait $server || stop "PostgreSQL did not stop in order: $(tail -n 3 "$LOG")"
+wait $server || stop "PostgreSQL did not shut down cleanly: $(tail -n 3 "$LOG")"
 grep -E 'recovery stopping|last completed transaction' "$LOG" || :
 echo 'The data is restored. "Restoring a backup" in docs/operations.md says what to do next.'

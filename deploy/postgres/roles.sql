@@ -15,8 +15,8 @@
 \set schema ''
 \getenv schema DATABASE_SCHEMA
 
--- Without this, PostgreSQL would log a statement that fails, including the password. Only a superuser
--- may set it.
+-- Without this, PostgreSQL would log a statement that fails, including the password. Only a
+-- superuser may set it.
 DO $$
 BEGIN
   IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
@@ -58,7 +58,7 @@ BEGIN
   END LOOP;
 
   IF NOT is_superuser THEN
-    -- To grant rights on what that role owns.
+    -- Only a member of that role may grant rights on what it owns.
     EXECUTE format('GRANT ticket_line_migration TO %I', current_user);
   END IF;
   IF main_schema = 'public' THEN
