@@ -1,6 +1,6 @@
 /**
- * `npm run check`: lint, types, migrations and the OpenAPI document, as before the tests of `npm
- * test`. Arguments after `--` name single checks: `npm run check -- lint types`.
+ * `npm run check`: checks lint, types, migrations and the OpenAPI document, as `npm test` does
+ * before the tests. Arguments after `--` name single checks: `npm run check -- lint types`.
  */
 import { bootstrap } from '../tools/dev-stack/bootstrap.mjs'
 import { runChecks } from '../tools/dev-stack/checks.mjs'

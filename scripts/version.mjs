@@ -1,7 +1,7 @@
 /**
  * `npm version <version>` runs this after it has changed the manifest of the root. It writes the
  * version to the files in which other tools read it: the manifest of the client, the Kubernetes
- * example and the OpenAPI document. Everything else has it from the build
+ * example and the OpenAPI document. Everything else takes it from the build
  * (`packages/shared/write-version.mjs`).
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { run } from '../tools/dev-stack/commands.mjs'
 import { fromRoot, readText, root } from '../tools/dev-stack/files.mjs'
 import { runMain } from '../tools/dev-stack/terminal.mjs'
 
-/** @type {Record<string, RegExp>} what comes before the version in a file, up to its quote */
+/** @type {Record<string, RegExp>} where the version is in each file */
 const copies = {
   'packages/client/package.json': /(?<=^ {2}"version": ")[^"]+/m,
   'deploy/kubernetes/example/kustomization.yml': /(?<=newTag: ")[^"]+/g,

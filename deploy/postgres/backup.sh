@@ -34,8 +34,8 @@ query() {
 }
 
 # The replication slot makes PostgreSQL keep the WAL that is not copied yet, up to
-# max_slot_wal_keep_size. Beyond that, the state is "lost". It is empty if the slot does not exist, as
-# after a restore, or was never used.
+# max_slot_wal_keep_size. Beyond that, the state is "lost". It is empty if the slot does not exist,
+# as after a restore, or was never used.
 slot_state() {
   query "SELECT wal_status FROM pg_replication_slots WHERE slot_name = '$slot'"
 }

@@ -44,7 +44,7 @@ describe.each(dashboards.map((dashboard): [string, Dashboard] => [dashboard.uid,
       }
     })
 
-    it('places its panels side by side, and none on another', () => {
+    it('places its panels so that none overlaps another', () => {
       const taken = new Map<string, string>()
       for (const { title, gridPos } of panels) {
         expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24)

@@ -26,7 +26,7 @@ const LIMIT_MS = 15_000
 /** How long the load continues after each recovery. */
 const SETTLE_MS = 4000
 
-/** Kills the first container of a service with SIGKILL, and starts it again, as an operator would. */
+/** Kills the first container of a service with SIGKILL, and starts it again. */
 async function kill(service: string): Promise<void> {
   const { stdout } = await runCompose(['ps', '--quiet', service])
   const id = stdout.trim().split('\n')[0] ?? ''

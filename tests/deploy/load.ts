@@ -14,7 +14,7 @@ const TICKETS = 100
 const PAUSE_MS = 20
 
 export interface Load {
-  /** How often each request got each status, as `POST /book 200`; errors without a response, too. */
+  /** How often each request got each status, as `POST /book 200`, or failed without a response. */
   statuses: Map<string, number>
   /** How long each response took, in ms. */
   latenciesMs: number[]
@@ -133,7 +133,7 @@ export async function runOps(...args: string[]): Promise<any> {
   return JSON.parse(stdout.slice(stdout.indexOf('{')) || '{}')
 }
 
-/** Prints what the clients saw. @returns the requests whose status does not fit, with numbers */
+/** Prints what the clients saw. @returns how many requests got each status that is not allowed */
 export function report({ statuses, latenciesMs }: Load, allowed: RegExp): [string, number][] {
   const sorted = latenciesMs.toSorted((a, b) => a - b)
   const quantile = (q: number) => (sorted[Math.floor(q * (sorted.length - 1))] ?? 0).toFixed(0)

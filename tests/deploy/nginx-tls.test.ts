@@ -58,7 +58,7 @@ describe.skipIf(!hasNginx)('nginx with the profile tls', () => {
     })
   })
 
-  it('sends the header with its own refusals, and not for localhost', async () => {
+  it('sends Strict-Transport-Security with its own refusals, but not for localhost', async () => {
     const { url, ca } = await startNginx(await startApi(), 'https')
     const sent = request(new URL('/book', url), {
       method: 'POST',
@@ -78,7 +78,7 @@ describe.skipIf(!hasNginx)('nginx with the profile tls', () => {
     ['TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256', true],
     ['TLSv1.2', 'ECDHE-ECDSA-AES256-SHA384', false],
     ['TLSv1.1', 'ECDHE-ECDSA-AES128-SHA', false],
-  ] as const)('with %s and %s: a client can connect is %s', async (version, cipher, works) => {
+  ] as const)('lets a client connect with %s and %s: %s', async (version, cipher, works) => {
     const { url, ca } = await startNginx(await startApi(), 'https')
     const socket = connectTls({
       host: '127.0.0.1',
@@ -150,9 +150,9 @@ describe.skipIf(!hasNginx)('the settings of nginx', () => {
   })
 
   it.each<[what: string, server: 'http' | 'https', Record<string, string>, named: string]>([
-    ['a network that is none', 'http', { TRUSTED_PROXIES: '10.0.0.0/8, lb; }' }, 'TRUSTED_PROXIES'],
-    ['an origin that is none', 'http', { CORS_ORIGINS: 'https://a.example";' }, 'CORS_ORIGINS'],
-    ['a port that is none', 'http', { HTTPS_PORT: '443;' }, 'HTTPS_PORT'],
+    ['an invalid network', 'http', { TRUSTED_PROXIES: '10.0.0.0/8, lb; }' }, 'TRUSTED_PROXIES'],
+    ['an invalid origin', 'http', { CORS_ORIGINS: 'https://a.example";' }, 'CORS_ORIGINS'],
+    ['an invalid port', 'http', { HTTPS_PORT: '443;' }, 'HTTPS_PORT'],
     ['TLS without the setting that redirects plain HTTP', 'https', {}, 'COMPOSE_PROFILES'],
     [
       'TLS without a certificate',

@@ -70,7 +70,7 @@ describe('the workflows', () => {
     expect(forgotten).toEqual([])
   })
 
-  it('test every version of PostgreSQL that is supported', () => {
+  it('run the tests of the database on PostgreSQL 15 to 18', () => {
     expect(ci.jobs['postgres']?.strategy?.matrix).toEqual({ version: [15, 16, 17, 18] })
   })
 

@@ -138,7 +138,7 @@ it('reads a download from the primary if the standby lags for longer', async () 
   await system.apis[0]?.waitForLog(({ msg }) => msg?.includes('reads from the primary') ?? false)
 })
 
-it('reads a download from the primary while the standby is down, and not afterwards', async () => {
+it('reads a download from the primary only while the standby is down', async () => {
   await book('ada')
   await postgres.standby.stop()
   expect(await download()).toEqual({ users: ['ada'], servers: ['primary'] })

@@ -114,7 +114,7 @@ describe('a former master of Redis', () => {
 })
 
 describe('a former master that keeps connections open', () => {
-  it('is left by its clients when another process uses the new master', {
+  it('loses its clients when another process uses the new master', {
     timeout: 60_000,
   }, async () => {
     expect(await isDecided()).toBe(true)

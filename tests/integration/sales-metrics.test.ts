@@ -57,7 +57,7 @@ describe('the sales metrics of the workers', () => {
     await expectShown(eventId, [0, 0, 0, 0])
   })
 
-  it('end when an event is deleted, and begin anew with an event of the same id', async () => {
+  it('end when an event is deleted, and begin again with an event of the same id', async () => {
     const eventId = await kit.createEvent(4, { name: 'Fern' })
     await expectShown(eventId, [4, 0, 0, 0])
 

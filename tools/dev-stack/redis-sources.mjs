@@ -82,7 +82,11 @@ export async function whyNoRedis(from, product) {
 /** @type {Map<RedisProduct, ReturnType<typeof fetchRedis>>} */
 const shownFetches = new Map()
 
-/** Fetches a product, and shows that once for all servers that wait. @param {RedisProduct} product */
+/**
+ * Fetches a product, and shows that once for all servers that wait for it.
+ *
+ * @param {RedisProduct} product
+ */
 function shownFetch(product) {
   const show = () => step(`Fetching ${names[product]} into .tools`, () => fetchRedis(product))
   const shown = shownFetches.get(product) ?? show()

@@ -54,8 +54,8 @@ export function parseDotEnv(text) {
 /**
  * @typedef {object} ServerUrls
  * @property {string | undefined} databaseUrl undefined if the settings name no PostgreSQL
- * @property {string | undefined} redisUrl undefined if the settings name no Redis, or name a cluster
- * or Sentinels
+ * @property {string | undefined} redisUrl undefined if the settings name no Redis, a cluster, or
+ * Sentinels
  */
 
 /**

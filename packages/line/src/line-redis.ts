@@ -24,8 +24,8 @@ export interface ShardConnection {
 /** The connections of a process that are opened for one purpose. */
 export interface LineRedis {
   /**
-   * The connection to the shard with a prefix. If it is not a shard of the layout, a tool asks for
-   * what another layout has left; in a cluster this opens a connection.
+   * The connection to the shard with a prefix. A tool may also pass the prefix of a former layout,
+   * to find what that layout has left. In a cluster, this then opens a connection.
    */
   of(prefix: string): Redis
   /** The connection to the first shard, which also has the keys of the installation. */
@@ -35,7 +35,7 @@ export interface LineRedis {
   disconnect(): void
 }
 
-/** Where the connections of a layout lead: to each shard of a cluster, otherwise to the server. */
+/** The targets of a layout's connections: each shard of a cluster, otherwise the only server. */
 export function redisTargets(settings: RedisSettings, layout: LineLayout): RedisTarget[] {
   const prefixes = shardPrefixes(layout)
   return (settings.kind === 'cluster' ? prefixes : prefixes.slice(0, 1)).map((prefix) => ({

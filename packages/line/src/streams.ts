@@ -27,7 +27,7 @@ export interface FollowOptions {
   onStart?: () => void
 }
 
-/** Options of streams that each shard has one of. */
+/** Options for following one stream in each shard. */
 export interface FollowShardsOptions extends Omit<FollowOptions, 'redis' | 'streams'> {
   /** The key of the stream in the shard with a prefix. */
   keyOf: (prefix: string) => string

@@ -141,7 +141,7 @@ const REDIS_GAUGES: readonly RedisGauge[] = [
   },
 ]
 
-/** @returns shows what the servers have replied to `INFO` */
+/** @returns a function that shows what the servers have replied to `INFO` */
 function createRedisGauges(registry: Registry): (infos: readonly string[]) => void {
   const gauges = REDIS_GAUGES.map(
     ({ name, help }) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),

@@ -233,8 +233,8 @@ function checkStandby({ pool }: Database, log: Log, onRefused: (message: string)
 
 /**
  * A server counts as unavailable until it has passed its checks once. Redis also counts as
- * unavailable while the process is unsure whether it belongs to this installation and has everything
- * that was accepted.
+ * unavailable while the process is unsure whether Redis belongs to this installation and has
+ * everything that was accepted.
  */
 function checkedAvailability(
   availability: Availability,

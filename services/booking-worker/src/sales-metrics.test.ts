@@ -78,7 +78,7 @@ it('has at most 50 series of each metric, for the events with the most decisions
   }
 })
 
-it('keeps an event of which a rush for another one leaves no decisions to count', async () => {
+it('keeps an event while a rush for another one supplies all the latest decisions', async () => {
   const { decisions, next, shown } = given({ 7: 1, 8: 5 })
   decisions.set(8, 3)
   await next()

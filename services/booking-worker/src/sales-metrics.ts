@@ -75,7 +75,7 @@ export function watchSales(deps: SalesMetricsDeps): Loop {
  * Ranks events by the latest decisions. While one event gets thousands of decisions a second, a
  * read finds few of the others, so the ranking also remembers what earlier reads found.
  *
- * @param decay by what the score of an event is multiplied from one read to the next
+ * @param decay each read multiplies the earlier scores by this factor
  */
 function createRanking(decay: number) {
   let scores = new Map<number, number>()

@@ -93,7 +93,7 @@ describe('the network policies', () => {
     expect(to[1]).toEqual({ ipBlock: { cidr: '2000::/3' } })
   })
 
-  it('name the labels of namespaces that the documentation tells to set', () => {
+  it('name the namespace labels that the documentation tells you to set', () => {
     for (const name of ['calls-api', 'reads-metrics']) {
       const [{ from }] = named('NetworkPolicy', name).spec.ingress
       expect(from).toEqual([

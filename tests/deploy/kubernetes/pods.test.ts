@@ -55,7 +55,7 @@ describe('the settings', () => {
     expect(ofKind('Secret')).toEqual([])
   })
 
-  it('come from Secrets that the documentation tells how to create, and from nowhere else', () => {
+  it('that are secret come from the Secrets in the documentation, and from nowhere else', () => {
     for (const workload of workloads) {
       const { env, envFrom } = containerOf(workload)
       expect(env, nameOf(workload)).toBeUndefined()
@@ -229,8 +229,8 @@ function bytesOf(quantity: string): number {
   return Number(number) * 1024 ** (['Ki', 'Mi', 'Gi'].indexOf(unit) + 1)
 }
 
-describe('what depends on the deployments', () => {
-  it('is a disruption budget for each service, which lets one process be moved at a time', () => {
+describe('the objects that refer to the deployments', () => {
+  it('include a disruption budget for each service, which lets one process move at a time', () => {
     const budgets = ofKind('PodDisruptionBudget')
     expect(budgets.map(nameOf).toSorted()).toEqual(SERVICES.toSorted())
     for (const { metadata, spec } of budgets) {
@@ -240,7 +240,7 @@ describe('what depends on the deployments', () => {
     }
   })
 
-  it('is a Service that leads to the API', () => {
+  it('include a Service that leads to the API', () => {
     const [service, ...more] = ofKind('Service')
     expect(more).toEqual([])
     expect(service.spec.selector).toEqual(named('Deployment', 'api').spec.selector.matchLabels)
@@ -252,7 +252,7 @@ describe('what depends on the deployments', () => {
     expect(backend).toEqual({ name: nameOf(service), port: { name: service.spec.ports[0].name } })
   })
 
-  it('is monitoring of each service, as the job that the alerts expect, with the token', () => {
+  it('include monitoring of each service, as the job that the alerts expect, with the token', () => {
     const [{ spec }, ...more] = ofKind('PodMonitor')
     expect(more).toEqual([])
     expect(spec.jobLabel).toBe(COMPONENT)
@@ -266,7 +266,7 @@ describe('what depends on the deployments', () => {
     expect(secrets.get(name)).toEqual([variable])
   })
 
-  it('is autoscaling of the API and the workers, from no fewer than the base has', () => {
+  it('include autoscaling of the API and the workers, with no fewer processes than the base', () => {
     const scaled = ofKind('ScaledObject')
     expect(scaled.map(nameOf).toSorted()).toEqual(['api', 'booking-worker'])
     for (const { spec } of scaled) {

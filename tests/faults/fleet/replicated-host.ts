@@ -5,8 +5,8 @@ import { startMonitoredJournal } from './monitored-journal.ts'
 import { PERSISTENCE_SETTINGS, type Persistence, type RedisHost, withRedis } from './redis-host.ts'
 
 /**
- * Starts a Redis Cluster or watched Redis for a fleet. Clients learn the addresses of its servers
- * from the servers, so there are no proxies between them.
+ * Starts a Redis Cluster, or a Redis with Sentinels, for a fleet. Clients learn the addresses of
+ * its servers from the servers, so there are no proxies between them.
  *
  * The journal is what `MONITOR` shows of scripts on all servers, in the order in which it arrives.
  * A replica gets its master's writes in a stream, in which no write belongs to a script.

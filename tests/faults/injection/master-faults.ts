@@ -9,8 +9,8 @@ import { withLoss } from './redis-losses.ts'
  * How a master of a Redis with replicas stops being one:
  *
  * - `killed-master`: it is killed. Its replica is promoted and may lack the last writes.
- * - `frozen-master`: it is stopped by SIGSTOP until its replica has been promoted. When it goes on,
- *   it takes itself for the master until it learns of the other one.
+ * - `frozen-master`: it is stopped by SIGSTOP until its replica has been promoted. When it
+ *   continues, it acts as the master until it learns of the new one.
  * - `ordered-failover`: a failover is ordered, as for maintenance.
  * - `moved-slot`: a slot moves to another master, key by key. Only a cluster has slots.
  */
@@ -24,7 +24,7 @@ export const MASTER_FAULTS: Record<ReplicatedRedis['kind'], readonly MasterFault
 }
 
 const SHARDS = Number(shardsFor('cluster')['SHARDS'])
-/** A replica is promoted this much later at most, ms. */
+/** How long a master is frozen: at least the time that promoting its replica takes, ms. */
 const FROZEN_FOR_MS = 5000
 
 /**

@@ -151,7 +151,7 @@ async function formCluster(nodes: readonly RedisNode[]): Promise<void> {
         withNode(node, (redis) => redis.cluster('REPLICATE', masterIds[index] as string)),
       ),
   )
-  // A node that does not know yet who is a replica would have clients write to it.
+  // Until a node knows which nodes are replicas, it may send clients to one of them.
   await waitUntil('the new cluster is healthy', () => isHealthy(nodes))
 }
 

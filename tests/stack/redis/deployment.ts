@@ -37,7 +37,7 @@ export interface ReplicatedRedis {
   /** The settings with which a service finds it. */
   env: Env
   nodes: readonly RedisNode[]
-  /** The nodes that are masters now, by their own account. Nodes that do not answer are left out. */
+  /** The nodes that are masters now. Nodes that do not answer are left out. */
   masters(): Promise<RedisNode[]>
   /** A client that finds each key. The caller disconnects it. */
   connect(): Redis | Cluster

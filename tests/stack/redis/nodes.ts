@@ -15,13 +15,13 @@ export interface NodeOptions {
   settings?: string[]
 }
 
-/** What all nodes share, so that a client can use each of them, and each its master. */
+/** The password of all nodes, for their clients and their replicas. */
 export const PASSWORD = 'the-same-on-all-nodes'
 
 /** A cluster node listens for the other nodes on a port that is this much higher. */
 const BUS_PORT_OFFSET = 10_000
 
-/** Starts servers that replicate one another as soon as they are told to. */
+/** Starts servers that can replicate one another. */
 export async function startNodes(
   count: number,
   { folder, product, settings = [] }: NodeOptions,
@@ -48,7 +48,7 @@ export async function startNodes(
   throw failed.reason
 }
 
-/** Kills them: in order, a master would wait up to ten seconds for a replica that has ended. */
+/** Kills the nodes. A master that is stopped would wait up to 10 s for a replica that has ended. */
 export async function stopNodes(nodes: readonly RedisNode[]): Promise<void> {
   await Promise.all(nodes.map((node) => node.kill()))
 }

@@ -31,8 +31,8 @@ const DOWN_AFTER_MS = 2000
 const FAILOVER_TIMEOUT_MS = 3000
 
 /**
- * Starts a master, two replicas, and three sentinels that watch them. A former master refuses writes
- * as soon as its replicas have left it, as docs/operations.md recommends.
+ * Starts a master, two replicas, and three Sentinels that watch them. A former master refuses
+ * writes as soon as its replicas have left it, as docs/operations.md recommends.
  */
 export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRedis> {
   const settings = ['min-replicas-to-write 1', ...(options.settings ?? [])]

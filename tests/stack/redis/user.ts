@@ -5,7 +5,7 @@ import { fromRoot, readText } from '../../../tools/dev-stack/files.mjs'
 export interface RestrictedUser {
   /** The address of the same Redis with this user. */
   url: string
-  /** What the user was not allowed to do so far, as `ACL LOG` has it. */
+  /** What Redis has forbidden the user so far, from `ACL LOG`. */
   denials(): Promise<string[]>
   remove(): Promise<void>
 }

@@ -32,16 +32,16 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * `pipeline: true`. PostgreSQL plans each of them once per connection.
  *
  * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
- * reply, so that BEGIN shares a round trip with the statements that follow. In the same way,
- * {@link sendLast} lets the last statements share a round trip with Drizzle's COMMIT. The next round
- * trip, or COMMIT, fails if a statement failed whose reply nobody had awaited.
+ * reply, so that BEGIN shares a round trip with the statements that follow. In the same way, {@link
+ * sendLast} lets the last statements share a round trip with Drizzle's COMMIT. If a statement fails
+ * whose reply nobody has awaited, the next round trip or COMMIT fails with its error.
  */
 export class LineConnection {
   readonly client: PoolClient
   readonly drizzle: NodePgDatabase
-  /** Statements that were sent, and whose replies nobody has awaited. */
+  /** Statements whose replies nobody has awaited yet. */
   #unawaited: Promise<unknown>[] = []
-  /** Why one of them failed. Drizzle would wrap the error. */
+  /** Why one of them failed, because Drizzle wraps the error that it throws. */
   failure: { error: unknown } | undefined
   readonly #stream: Corkable
 

@@ -2,20 +2,20 @@ import { sleep, systemClock } from '@ticket-line/shared'
 import type { PoolClient } from 'pg'
 import { readLastChanges } from './changes.js'
 
-/** How far the log of an event was when it was read from the primary. */
+/** The last change of an event when it was read from the primary. */
 export interface LogPosition {
   eventId: number
   epoch: string
   lastChange: number
 }
 
-/** Pause between two looks at what a standby has received, ms. */
+/** Pause between two reads of what a standby has received, ms. */
 const LOOK_EVERY_MS = 20
 
 /**
- * Waits until a connection to a standby sees an event as far as the primary had decided it. Each
- * decision moves the number of the event's last change, so this works with every kind of
- * replication and needs no privilege. It also finds out that an address leads to another database.
+ * Waits until a standby has everything that the primary had decided for an event. Each decision
+ * raises the number of the event's last change, so this works with every kind of replication and
+ * needs no privilege. It also fails if the address leads to another database.
  *
  * @throws Error if the standby has not received it within `timeoutMs`; the driver's error if the
  * standby does not answer

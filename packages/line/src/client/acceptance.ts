@@ -22,11 +22,14 @@ export interface AcceptanceDeps {
 
 /** Answers the clients that wait for acceptance. `pending.ts` explains the record states. */
 export interface Acceptance {
-  /** Records an unrecorded job as accepted. If Redis may have lost it before, looks for it then. */
+  /**
+   * Records an unrecorded job as accepted. If Redis may have lost the job meanwhile, makes sure
+   * that Redis has it.
+   */
   record(job: PendingJob): Promise<void>
   /**
-   * Called when a job was stored or recorded, and when another of its clients waits only for
-   * acceptance. Answers these clients if the job cannot be lost any more, and starts to record the
+   * Called when a job has been stored or recorded, and when another of its clients waits only for
+   * acceptance. Answers these clients if the job can no longer be lost, and starts to record the
    * job if that has not begun.
    */
   advance(job: PendingJob): void

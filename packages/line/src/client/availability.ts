@@ -22,10 +22,10 @@ const BLOCKED_MS = 200
 const DOUBT_MS = 5000
 
 /**
- * Probes both servers a few times a second. Redis is available if every shard is. If one of them is unavailable, requests that need it
- * fail at once instead of after a timeout. If PostgreSQL becomes unavailable after Redis has stored
- * a command, the command is decided later. A client that leaves before gets "unknown", because
- * nobody can record that the command is accepted.
+ * Probes both servers a few times a second. Redis is available if every shard is. If a server is
+ * unavailable, requests that need it fail at once instead of after a timeout. If PostgreSQL becomes
+ * unavailable after Redis has stored a command, the command is decided later. A client that leaves
+ * before gets "unknown", because nobody can record that the command is accepted.
  *
  * If the event loop of this process was blocked, for example by thousands of clients that connected
  * at once, a timeout says nothing about the server, and the state stays as it was.

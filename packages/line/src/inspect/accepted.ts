@@ -15,7 +15,7 @@ export interface LostJob extends UndecidedJob {
    * PostgreSQL was restored from a time before the decision.
    */
   isCompleted: boolean
-  /** True if its record is not what this product writes, so that nobody can add the job again. */
+  /** True if its record is malformed, so that no process can add the job again. */
   isMalformed: boolean
 }
 

@@ -46,7 +46,7 @@ export const FINDINGS = {
   newer_job: { repairable: false },
   /** The data of a job is not what this product writes. */
   unreadable_job: { repairable: false },
-  /** The same as `accepted_lost`, but the record is not what this product writes. */
+  /** The same as `accepted_lost`, but the record is malformed. */
   unreadable_record: { repairable: false },
   /** A worker set a job aside, because it must not be run or cannot be decided. */
   set_aside: { repairable: false },

@@ -11,7 +11,7 @@ export interface JoinRecoveryOptions {
   redis: LineRedis
   pool: Pool
   layout: LineLayout
-  /** What the other parts of the process learn from. */
+  /** Tells the other parts of the process whether Redis has everything. */
   readiness: Readiness
   /** Whether Redis belongs to the installation. Nothing is recovered while that is uncertain. */
   installation: Pick<InstallationWatch, 'isSure' | 'checkNow'>
@@ -46,16 +46,16 @@ export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
   })
 
   /**
-   * Connects again if PostgreSQL has another generation. Other processes have recovered another
-   * Redis then: this process is still connected to a master that was replaced, and that is cut off
-   * from its replicas and Sentinels.
+   * Reconnects if PostgreSQL has another generation than the one that this process knows. Then
+   * other processes have recovered another Redis, and this process is still connected to a master
+   * that was replaced and that is cut off from its replicas and Sentinels.
    */
   async function compare(): Promise<void> {
     const known = readiness.generation()
     if (known === undefined) return
     const recorded = await readRecordedGeneration()
     if (recorded === undefined || recorded === known || readiness.generation() !== known) return
-    log.warn('other processes use another Redis: connecting again')
+    log.warn('other processes use another Redis: reconnecting')
     for (const connection of redis.connections) connection.redis.disconnect(true)
   }
   const comparing = every(COMPARE_EVERY_MS, compare, {

@@ -135,9 +135,9 @@ function writeTogetherToAll({ connections }: LineRedis): void {
 }
 
 /**
- * Reads the identities of the servers that have the shards. Those of several servers become one
- * text of the length of a hash, because the scripts of the lines compare it with each count. It is
- * another one as soon as one shard is on another server.
+ * Reads the identities of the servers that have the shards. Those of several servers are hashed
+ * into one short text, because a script compares it each time commands are counted into a line. The
+ * text changes as soon as one shard is on another server.
  *
  * @returns undefined if a server hides its identity
  */

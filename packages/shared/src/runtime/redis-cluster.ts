@@ -39,8 +39,8 @@ export function topologyOf(settings: ClusterSettings): ClusterTopology {
 }
 
 /**
- * Asks one node after the other, beginning with any of them, until one answers. After the first
- * answer it knows all nodes. Questions that are asked while one is under way share its answer.
+ * Asks one node after the other, beginning with a random one, until one answers. After the first
+ * answer it knows all nodes. Calls that come while a question is under way share its answer.
  */
 function createTopology(settings: ClusterSettings): ClusterTopology {
   let known: readonly RedisNode[] = settings.nodes
@@ -169,7 +169,7 @@ export function slotConnector(
       return info.role === undefined || info.role === 'master'
     }
 
-    /** Rejects only if the connection is closed in the meantime, because ioredis then gives up. */
+    /** Rejects only if the connection is closed in the meantime: ioredis would not try again. */
     override async connect(emit: (type: string, error: Error) => void) {
       this.connecting = true
       for (let attempt = 1; ; attempt++) {
@@ -192,7 +192,7 @@ export function slotConnector(
   }
 }
 
-/** The same values, beginning with any of them. */
+/** The same values in the same circular order, beginning with a random one. */
 function rotated<T>(values: readonly T[]): T[] {
   const start = Math.floor(Math.random() * values.length)
   return [...values.slice(start), ...values.slice(0, start)]

@@ -99,7 +99,7 @@ describe('checkRedisServer', () => {
     )
   })
 
-  it('warns of a master that goes on accepting writes after Sentinels have replaced it', async () => {
+  it('warns if a master would accept writes after Sentinels have replaced it', async () => {
     expect(await check(fakeRedis(good))).toEqual([])
     expect(await check(fakeRedis(good), true, 'sentinel')).toEqual([
       expect.stringMatching(/set min-replicas-to-write 1/),

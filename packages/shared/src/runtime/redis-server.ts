@@ -47,7 +47,7 @@ export async function readRedisServer(redis: Asked): Promise<RedisServer> {
     mode: isCluster ? 'cluster' : (info.get('redis_mode') ?? hello.get('mode')),
     runId: info.get('run_id'),
     maxmemoryPolicy: info.get('maxmemory_policy') ?? (await setting('maxmemory-policy')),
-    // INFO has this field only then.
+    // INFO has this field only if `min-replicas-to-write` is set.
     needsReplicas: info.has('min_slaves_good_slaves'),
   }
 }
@@ -92,12 +92,12 @@ export async function checkRedisServer(
   const { version, mode, runId, maxmemoryPolicy, needsReplicas } = await readRedisServer(redis)
   if (mode === 'cluster' && kind !== 'cluster') {
     throw new ConfigError(
-      'Redis is a node of a Redis Cluster: set REDIS_CLUSTER to some of its nodes, and nothing else',
+      'Redis is a node of a Redis Cluster: set REDIS_CLUSTER to some of its nodes instead',
     )
   }
   if (mode === 'sentinel') {
     throw new ConfigError(
-      'REDIS_URL leads to a Redis Sentinel: set REDIS_SENTINELS to the Sentinels, and nothing else',
+      'REDIS_URL leads to a Redis Sentinel: set REDIS_SENTINELS to the Sentinels instead',
     )
   }
   if (version !== undefined && isOlder(version, OLDEST)) {
@@ -109,7 +109,7 @@ export async function checkRedisServer(
     log.warn('Redis hides its run id: give its user +info, or some of its losses are noticed late')
   if (kind === 'sentinel' && runId !== undefined && !needsReplicas) {
     log.warn(
-      'a master that Sentinels replace goes on accepting writes: with two replicas or more, set min-replicas-to-write 1',
+      'a master that Sentinels replace continues to accept writes: with two replicas or more, set min-replicas-to-write 1',
     )
   }
   if (maxmemoryPolicy === undefined) {
@@ -122,9 +122,9 @@ export async function checkRedisServer(
 }
 
 /**
- * Waits for the servers at some targets and checks each with `checkRedisServer`. It opens
- * connections of its own, which only read. Other connections are dropped while a server refuses
- * their writes, and the check must end even then.
+ * Waits for the servers at some targets and checks each with `checkRedisServer`. It opens its own
+ * connections, which only read: connections that write are dropped while a server refuses their
+ * writes, and the check must end even then.
  *
  * @throws ConfigError as `checkRedisServer`, and if Redis is not the cluster that the settings name
  */

@@ -33,7 +33,7 @@ export type RedisSettings =
 /** The settings of a Redis Cluster. */
 export type ClusterSettings = Extract<RedisSettings, { kind: 'cluster' }>
 
-/** Each variable that says where Redis is, and which kind it stands for. */
+/** Each variable that says where Redis is, and the kind of Redis that it names. */
 const KINDS = {
   REDIS_CLUSTER: 'cluster',
   REDIS_SENTINELS: 'sentinel',
@@ -60,7 +60,7 @@ export function readRedisSettings(env: EnvReader): RedisSettings {
   const [first] = named
   const other = named.find((name) => first !== undefined && KINDS[name] !== KINDS[first])
   if (other !== undefined)
-    throw new ConfigError(`${first} and ${other} are both set: set the one that Redis needs`)
+    throw new ConfigError(`${first} and ${other} are both set: set only the one for your Redis`)
   switch (first) {
     case 'REDIS_CLUSTER':
       return {
@@ -101,7 +101,7 @@ function readNodes(env: EnvReader, name: string, defaultPort: number): RedisNode
       // The entry may contain a password, so it is not part of the message.
       throw new ConfigError(
         `${name} must be a list of servers as host:port, separated by commas; ` +
-          'user and password are variables of their own',
+          'the user and the password have variables of their own',
       )
     }
     return { host, port: Number(port) }

@@ -9,9 +9,9 @@ export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
 /**
  * Replies of a server that does not accept writes, or no longer has the slot. After a planned
  * failover the old master keeps its connections open and gives only these replies, while the
- * address already leads to the new master. Redis checks for all of them before it runs a command or the first write of a script, so
- * the command had no effect. In Redis 6, the error of a script contains the reply to the command
- * that failed in the script.
+ * address already leads to the new master. Redis checks for all of them before it runs a command or
+ * the first write of a script, so the command had no effect. In Redis 6, the error of a script
+ * contains the reply to the command that failed in the script.
  */
 const NOT_THE_MASTER =
   /(?:^|-)(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED|MISCONF|NOREPLICAS|MOVED|ASK|CLUSTERDOWN|TRYAGAIN) /
@@ -82,13 +82,13 @@ export interface RedisTarget {
   prefix: string
 }
 
-/** The only server at an address. */
+/** The target of a single server, at a URL. */
 export function oneRedis(url: string): RedisTarget {
   return { settings: { kind: 'single', url }, prefix: '' }
 }
 
 /**
- * Where the servers are that have keys: the only one, or each master of a cluster.
+ * The targets of all servers that have keys: the only one, or each master of a cluster.
  *
  * @throws Error if no node of the cluster answers
  */
@@ -127,8 +127,8 @@ function createConnection({ settings, prefix }: RedisTarget, options: Connection
       })
     case 'sentinel': {
       const { username, password } = settings.sentinelLogin
-      // `failoverDetector` stays off: if a Sentinel announces a failover while ioredis reconnects
-      // already, ioredis would give the connection up for good.
+      // `failoverDetector` stays off: if a Sentinel announces a failover while ioredis is already
+      // reconnecting, ioredis would give the connection up for good.
       return new Redis({
         ...options,
         ...loginOptions(settings),

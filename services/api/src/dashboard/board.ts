@@ -73,7 +73,7 @@ export function createBoard(deps: BoardDeps): Board {
     replace: (adapters) => board.replaceQueues(adapters),
   })
 
-  // An app of its own, because Hono's fastest router cannot have the board's routes among its own.
+  // The board is an app of its own, because Hono's fastest router does not support its routes.
   const pages = new Hono().route(BASE_PATH, serverAdapter.registerPlugin())
   pages.notFound(() => NO_PAGE)
   pages.onError((error) => {

@@ -35,9 +35,9 @@ interface Begun<Row> {
 }
 
 /**
- * Creates a reader that uses the standby if there is one. If the standby does not receive within
- * the timeout of a read what the primary had when the export began, or cannot be used, the export
- * reads from the primary.
+ * Creates a reader that uses the standby if there is one. If the standby cannot be used, or does
+ * not receive in time what the primary had when the export began, the export reads from the
+ * primary.
  */
 export function createExportReader(deps: ExportReaderDeps): ExportReader {
   const { pool, exportPool, standbyPool, postgres, options, onBegin, log } = deps
@@ -60,7 +60,7 @@ export function createExportReader(deps: ExportReaderDeps): ExportReader {
       prepare: (client) => waitUntilReceived(client, position, timeoutMs),
     })
     try {
-      // The time of a read for the wait, and as much for the connection and the first rows.
+      // The wait may take as long as a read, and so may the connection with the first rows.
       return await begin(rows, 2 * timeoutMs)
     } catch (err) {
       log.warn({ err }, 'an export reads from the primary, because the standby cannot be used')

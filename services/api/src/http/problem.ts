@@ -106,7 +106,7 @@ class BusyError extends AppError {
 /**
  * Creates the error for a request that exceeds a concurrency limit of this process.
  *
- * @param limit undefined if there is no limit, and the process only stops
+ * @param limit undefined if no limit was reached, because the process is stopping
  */
 export function busy(message: string, limit?: LimitName, retryAfterSeconds = 1): AppError {
   return new BusyError(message, limit, retryAfterSeconds)

@@ -35,7 +35,7 @@ async function showClaim(context: Context, args: Arguments): Promise<Report> {
   const redis = await context.anyRedis()
   const store = context.installation()
   if (redis === undefined || store === undefined)
-    throw new ConfigError('settings that name PostgreSQL and Redis are needed')
+    throw new ConfigError('this command needs settings that name PostgreSQL and Redis')
   const { keyPrefix } = context.layout
   const ours = (await store.readOrCreate(context.layout)).id
   const ownership = createRedisOwnership(redis.first, context.layout)
