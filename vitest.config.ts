@@ -21,7 +21,7 @@ const LINE_SUITES = [
   'contract-booking',
 ]
 
-/** Suites of lines that know the only server of Redis. */
+/** Suites of lines that need a Redis with one server. */
 const LINE_SUITES_ON_ONE_SERVER = [
   'announcements',
   'bullmq-facts',

@@ -11,8 +11,6 @@ export interface PgBouncerOptions {
   mode?: 'session' | 'transaction' | 'statement'
   /** More settings by name. Default: those of docs/operations.md. */
   settings?: Record<string, string>
-  /** Passwords of more users that may sign in, by name. The user of the address may. */
-  users?: Record<string, string>
 }
 
 /** The settings that docs/operations.md recommends. */
@@ -32,13 +30,13 @@ export interface PgBouncer {
 export const pgbouncerProgram = which('pgbouncer')
 
 /**
- * Starts a PgBouncer in front of all databases of a server.
+ * Starts a PgBouncer in front of all databases of a server. Only the user of the URL may sign in.
  *
  * @throws Error if it is not installed or does not start
  */
 export async function startPgBouncer(
   serverUrl: string,
-  { mode = 'session', settings = RECOMMENDED, users = {} }: PgBouncerOptions = {},
+  { mode = 'session', settings = RECOMMENDED }: PgBouncerOptions = {},
 ): Promise<PgBouncer> {
   if (pgbouncerProgram === undefined) throw new Error('pgbouncer is not on PATH: install PgBouncer')
   const { hostname, port: serverPort, username, password } = new URL(serverUrl)
@@ -62,10 +60,8 @@ export async function startPgBouncer(
     ...Object.entries(all).map(([name, value]) => `${name} = ${value}`),
   ]
   writeFileSync(file, lines.join('\n'), { mode: 0o600 })
-  const passwords = { [decodeURIComponent(username)]: decodeURIComponent(password), ...users }
-  const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`
-  const entries = Object.entries(passwords).map((entry) => entry.map(quoted).join(' '))
-  writeFileSync(all.auth_file, entries.join('\n'), { mode: 0o600 })
+  const quoted = (text: string): string => `"${decodeURIComponent(text).replaceAll('"', '""')}"`
+  writeFileSync(all.auth_file, `${quoted(username)} ${quoted(password)}`, { mode: 0o600 })
   const child = await startChild({ name: 'PgBouncer', ...call(file), stopSignal: 'SIGTERM' })
   const stop = async (): Promise<void> => {
     await child.stop()

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Cluster, type Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import type { RedisNode, ReplicatedRedis } from './deployment.ts'
 import {
   isInStep,
@@ -14,8 +14,6 @@ import {
 
 export interface RedisCluster extends ReplicatedRedis {
   kind: 'cluster'
-  /** The master that serves the slot of a key or hash tag. */
-  masterOf(key: string): Promise<RedisNode>
   /**
    * Moves the slot of a key or hash tag to another master, as a resharding does: key by key, while
    * clients use the slot.
@@ -68,6 +66,7 @@ export async function startRedisCluster(options: NodeOptions): Promise<RedisClus
     return replica
   }
 
+  /** The master that serves the slot of a key or hash tag. */
   async function masterOf(key: string): Promise<RedisNode> {
     const [first] = await masters()
     return withNode(first as RedisNode, async (redis) => {
@@ -86,15 +85,6 @@ export async function startRedisCluster(options: NodeOptions): Promise<RedisClus
     env: { REDIS_CLUSTER: addresses.join(','), REDIS_PASSWORD: PASSWORD },
     nodes,
     masters,
-    masterOf,
-    connect: () => {
-      const cluster = new Cluster(
-        nodes.map(({ port }) => ({ host: '127.0.0.1', port })),
-        { redisOptions: { password: PASSWORD } },
-      )
-      cluster.on('error', () => undefined)
-      return cluster
-    },
     async killMaster(pick = 0) {
       const master = await pickMaster(pick)
       const replica = await replicaOf(master)

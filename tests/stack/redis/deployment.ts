@@ -1,4 +1,3 @@
-import type { Cluster, Redis } from 'ioredis'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import type { Env } from '../processes.ts'
 
@@ -39,8 +38,6 @@ export interface ReplicatedRedis {
   nodes: readonly RedisNode[]
   /** The nodes that are masters now. Nodes that do not answer are left out. */
   masters(): Promise<RedisNode[]>
-  /** A client that finds each key. The caller disconnects it. */
-  connect(): Redis | Cluster
   /**
    * Kills a master, and waits until its replica has been promoted.
    * @param pick chooses the master

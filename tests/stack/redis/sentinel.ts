@@ -1,5 +1,4 @@
 import path from 'node:path'
-import { Redis } from 'ioredis'
 import { startSentinel } from '../../../tools/dev-stack/redis-sentinel.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import type { RedisNode, ReplicatedRedis } from './deployment.ts'
@@ -14,18 +13,11 @@ import {
   withNode,
 } from './nodes.ts'
 
-export interface WatchedRedis extends ReplicatedRedis {
-  kind: 'sentinel'
-  sentinels: readonly Server[]
-  /** The master that the sentinels name. */
-  master(): Promise<RedisNode>
-}
-
 const NODES = 3
 const SENTINELS = 3
 const QUORUM = 2
 const NAME = 'mymaster'
-/** After this time without an answer, a sentinel counts the master as down, ms. */
+/** After this time without an answer, a Sentinel counts the master as down, ms. */
 const DOWN_AFTER_MS = 2000
 /** Another failover may begin after twice this time, ms. */
 const FAILOVER_TIMEOUT_MS = 3000
@@ -34,7 +26,7 @@ const FAILOVER_TIMEOUT_MS = 3000
  * Starts a master, two replicas, and three Sentinels that watch them. A former master refuses
  * writes as soon as its replicas have left it, as docs/operations.md recommends.
  */
-export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRedis> {
+export async function startWatchedRedis(options: NodeOptions): Promise<ReplicatedRedis> {
   const settings = ['min-replicas-to-write 1', ...(options.settings ?? [])]
   const nodes = await startNodes(NODES, { ...options, settings })
   const [first, ...replicas] = nodes as [RedisNode, ...RedisNode[]]
@@ -44,6 +36,7 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
     await stopNodes(nodes)
   }
 
+  /** The master that the Sentinels name. */
   async function master(): Promise<RedisNode> {
     const addresses = await Promise.allSettled(
       sentinels.map((sentinel) =>
@@ -53,7 +46,7 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
     const named = addresses.flatMap((result) =>
       result.status === 'fulfilled' ? [Number((result.value as string[])[1])] : [],
     )
-    // While sentinels tell one another of a failover, most of them may still name the old master.
+    // While Sentinels tell one another of a failover, most of them may still name the old master.
     const port = named.find((one) => named.filter((other) => other === one).length >= QUORUM)
     const node = nodes.find((one) => one.port === port)
     if (node === undefined) throw new Error('the sentinels do not agree on a master')
@@ -101,22 +94,8 @@ export async function startWatchedRedis(options: NodeOptions): Promise<WatchedRe
       REDIS_PASSWORD: PASSWORD,
     },
     nodes,
-    sentinels,
-    master,
-    // A node that was master before may call itself master until the sentinels make it a replica.
+    // A node that was master before may call itself master until the Sentinels make it a replica.
     masters: async () => [await master()],
-    connect: () => {
-      const redis = new Redis({
-        sentinels: sentinels.map(({ url }) => ({
-          host: '127.0.0.1',
-          port: Number(new URL(url).port),
-        })),
-        name: NAME,
-        password: PASSWORD,
-      })
-      redis.on('error', () => undefined)
-      return redis
-    },
     async killMaster() {
       const killed = await master()
       await killed.kill()
