@@ -78,6 +78,8 @@ function databaseOf(url: string): string {
 
 async function withAdmin<T>(serverUrl: string, work: (admin: pg.Client) => Promise<T>): Promise<T> {
   const admin = new pg.Client({ connectionString: serverUrl })
+  // If the server is killed, the statement fails. Without a listener, the process would end.
+  admin.on('error', () => undefined)
   await admin.connect()
   try {
     return await work(admin)
