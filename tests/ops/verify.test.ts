@@ -703,7 +703,9 @@ describe('ops verify', () => {
     expect(broken).toMatchObject([
       {
         name: 'accepted_kept',
-        examples: [{ detail: 'line-7.x.1 is neither decided nor in its line' }],
+        examples: [
+          { detail: 'line-7.x.1 is neither decided nor in its line, and its record is malformed' },
+        ],
       },
       {
         name: 'lines_known',
