@@ -66,6 +66,13 @@ it('brings accepted jobs back after a loss with the rules of deploy/redis', asyn
   expect(
     await until(async () => (await job()).body.outcome === 'booked', { timeoutMs: 30_000 }),
   ).toBe(true)
+  // A process that has not checked Redis since the loss notices it with its next command. It then
+  // refuses commands until it has checked that the accepted jobs are back.
+  const fay = await as('fay')
+  const waits = async () => (await system.api.post('/book', { eventId: 2 }, fay)).status === 200
+  expect(await until(waits, { timeoutMs: 30_000 })).toBe(true)
+  const isReady = async () => (await system.api.get('/readyz')).status === 200
+  expect(await until(isReady, { timeoutMs: 30_000 })).toBe(true)
 })
 
 it('gives a job of a killed worker to another one with the rules of deploy/redis', async () => {

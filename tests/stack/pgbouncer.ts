@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { startChild } from '../../tools/dev-stack/child.mjs'
 import { which } from '../../tools/dev-stack/commands.mjs'
+import { fromRoot, readText } from '../../tools/dev-stack/files.mjs'
 import { freePort, portIsFree } from '../../tools/dev-stack/ports.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 
@@ -13,12 +14,11 @@ export interface PgBouncerOptions {
   settings?: Record<string, string>
 }
 
-/** The settings that docs/operations.md recommends. */
-const RECOMMENDED: Record<string, string> = {
-  default_pool_size: '200',
-  max_client_conn: '1000',
-  server_login_retry: '1',
-}
+/** The settings that docs/operations.md recommends, as they are there. */
+const [, ini = ''] = /```ini\n([^`]*)```/.exec(readText(fromRoot('docs/operations.md'))) ?? []
+const RECOMMENDED: Record<string, string> = Object.fromEntries(
+  [...ini.matchAll(/^(\w+) = (.+)$/gm)].map(([, name, value]) => [name, value]),
+)
 
 export interface PgBouncer {
   /** @returns the address of the same database through PgBouncer */
@@ -50,8 +50,8 @@ export async function startPgBouncer(
     // PgBouncer signs in to PostgreSQL with the user and the password of the client.
     auth_type: 'scram-sha-256',
     auth_file: path.join(folder, 'users'),
-    pool_mode: mode,
     ...settings,
+    pool_mode: mode,
   }
   const lines = [
     '[databases]',

@@ -159,7 +159,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
 export async function createBase(
   own?: Servers,
   build: Build = ownBuild,
-  restrictedUser = process.env['TEST_REDIS_USER'] === 'restricted',
+  // A suite may restart servers of its own, and a Redis that restarts has forgotten the user.
+  restrictedUser = own === undefined && process.env['TEST_REDIS_USER'] === 'restricted',
 ): Promise<{
   databaseUrl: string
   redisUrl: string
