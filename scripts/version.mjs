@@ -10,7 +10,7 @@ import { run } from '../tools/dev-stack/commands.mjs'
 import { fromRoot, readText, root } from '../tools/dev-stack/files.mjs'
 import { runMain } from '../tools/dev-stack/terminal.mjs'
 
-/** @type {Record<string, RegExp>} where the version is in each file */
+/** @type {Record<string, RegExp>} matches the version in each file */
 const copies = {
   'packages/client/package.json': /(?<=^ {2}"version": ")[^"]+/m,
   'deploy/kubernetes/example/kustomization.yml': /(?<=newTag: ")[^"]+/g,

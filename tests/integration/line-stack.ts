@@ -71,7 +71,7 @@ export function readyFor(generation: string): Readiness {
 }
 
 /**
- * @param where the Redis and its shards; by default the Redis of the run, with one shard
+ * @param where settings of Redis, and how many shards; by default the Redis of the run, with one
  */
 export async function createLineStack(
   lines = 0,

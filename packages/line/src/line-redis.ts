@@ -44,7 +44,7 @@ export function redisTargets(settings: RedisSettings, layout: LineLayout): Redis
   }))
 }
 
-/** Where the keys of the installation are, and those of the API's limits. */
+/** The target that has the keys of the installation and of the API's limits. */
 export function firstTarget(settings: RedisSettings, layout: LineLayout): RedisTarget {
   return { settings, prefix: shardPrefix(0, layout) }
 }

@@ -72,7 +72,7 @@ const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
 
-/** Where a connection leads. */
+/** The server that a connection leads to. */
 export interface RedisTarget {
   settings: RedisSettings
   /**
