@@ -4,9 +4,9 @@ import { connect as connectByTls } from 'node:tls'
 import slotOf from 'cluster-key-slot'
 import { AbstractConnector, Redis, type RedisOptions } from 'ioredis'
 import { sleep } from './deadline.js'
-import type { ClusterSettings, RedisLogin, RedisNode } from './redis-settings.js'
+import { type ClusterSettings, loginOf, type RedisNode } from './redis-settings.js'
 
-/** A range of slots, and the master that has them. */
+/** The slots from `first` to `last`, and the master that has them. */
 interface SlotRange {
   first: number
   last: number
@@ -18,11 +18,19 @@ const ASK_TIMEOUT_MS = 1000
 /** Maximum pause before the nodes are asked again, ms. */
 const MAX_PAUSE_MS = 1000
 
-/** Knows which node of a cluster has which slots. */
+/** Finds out which node of a cluster has which slots. */
 export interface ClusterTopology {
-  /** Asks the cluster for the masters that have slots. */
+  /**
+   * Asks the cluster for the masters that have slots.
+   *
+   * @throws Error if no node answers
+   */
   masters(): Promise<RedisNode[]>
-  /** Asks the cluster for the master of a slot. */
+  /**
+   * Asks the cluster for the master of a slot.
+   *
+   * @throws Error if no node answers, or none has the slot
+   */
   masterOf(slot: number): Promise<RedisNode>
 }
 
@@ -40,7 +48,7 @@ export function topologyOf(settings: ClusterSettings): ClusterTopology {
 
 /**
  * Asks one node after the other, beginning with a random one, until one answers. After the first
- * answer it knows all nodes. Calls that come while a question is under way share its answer.
+ * answer it knows all nodes. Calls that arrive while a node is being asked share its answer.
  */
 function createTopology(settings: ClusterSettings): ClusterTopology {
   let known: readonly RedisNode[] = settings.nodes
@@ -82,25 +90,11 @@ function createTopology(settings: ClusterSettings): ClusterTopology {
   }
 }
 
-/** The options of ioredis for a connection to one node of a cluster. */
-function nodeOptions(
-  { host, port }: RedisNode,
-  settings: ClusterSettings,
-): Omit<RedisOptions, 'replyMapping'> {
-  return { host, port, ...loginOptions(settings), ...(settings.tls && { tls: {} }) }
-}
-
-/** The user and password of a server, as ioredis takes them. */
-export function loginOptions({ username, password }: RedisLogin): RedisLogin {
-  return {
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-  }
-}
-
 async function askForSlots(node: RedisNode, settings: ClusterSettings): Promise<unknown> {
   const redis = new Redis({
-    ...nodeOptions(node, settings),
+    ...node,
+    ...loginOf(settings),
+    ...(settings.tls && { tls: {} }),
     lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: null,
@@ -144,7 +138,7 @@ function parseSlots(
 }
 
 /**
- * Makes an ioredis connector that leads to the master of the keys with a prefix. The prefix must
+ * Creates an ioredis connector that leads to the master of the keys with a prefix. The prefix must
  * have a hash tag, so that all these keys are in one slot. Each time the connection is opened, the
  * connector asks the cluster which node has the slot.
  *
@@ -164,12 +158,15 @@ export function slotConnector(
       super((options as { disconnectTimeout: number }).disconnectTimeout)
     }
 
-    /** Called with the INFO of a server that has just been connected. */
+    /** Called with the INFO of the server after each connect. False drops the connection. */
     override check(info: { role?: string }): boolean {
       return info.role === undefined || info.role === 'master'
     }
 
-    /** Rejects only if the connection is closed in the meantime: ioredis would not try again. */
+    /**
+     * Tries until it finds the master, because ioredis gives up after a rejection. Rejects only if
+     * the connection is closed in the meantime.
+     */
     override async connect(emit: (type: string, error: Error) => void) {
       this.connecting = true
       for (let attempt = 1; ; attempt++) {

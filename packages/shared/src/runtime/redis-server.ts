@@ -74,7 +74,7 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | undefined> {
 export interface RedisChecks {
   production: boolean
   log: Pick<Log, 'warn'>
-  /** What the settings say Redis is; `single` by default. */
+  /** The kind of Redis that the settings name; `single` by default. */
   kind?: RedisSettings['kind']
 }
 
@@ -82,8 +82,8 @@ export interface RedisChecks {
  * Checks that a Redis supports the lines. It need not keep its data over a restart: PostgreSQL has
  * what was accepted.
  *
- * @throws ConfigError if the kind or version of Redis is not supported; in production also if Redis
- * may evict keys
+ * @throws ConfigError if Redis is of another kind, or too old; in production also if Redis may evict
+ * keys
  */
 export async function checkRedisServer(
   redis: Asked,
@@ -132,8 +132,10 @@ export async function checkRedisAt(
   targets: readonly RedisTarget[],
   { production, log }: { production: boolean; log: Pick<Log, 'warn'> },
 ): Promise<void> {
-  for (const { settings } of targets.slice(0, 1))
-    if (settings.kind === 'cluster') await untilClusterAnswers(settings)
+  // The targets of an installation all have the same settings.
+  const settings = targets[0]?.settings
+  if (settings?.kind === 'cluster') await untilClusterAnswers(settings)
+  // Several servers of a cluster may give the same warning, which is logged once.
   const warnings = new Set<string>()
   const gather = { warn: (message: string) => void warnings.add(message) } as Pick<Log, 'warn'>
   const connections = targets.map((target) => ({ target, redis: createPatientRedis(target) }))
@@ -151,7 +153,11 @@ export async function checkRedisAt(
   for (const warning of warnings) log.warn(warning)
 }
 
-/** @throws ConfigError if Redis is no cluster, or does not say which node has which slots */
+/**
+ * Waits until a node says which nodes have which slots.
+ *
+ * @throws ConfigError if Redis is no cluster, or its user may not run `CLUSTER SLOTS`
+ */
 async function untilClusterAnswers(settings: ClusterSettings): Promise<void> {
   for (;;) {
     try {
@@ -177,8 +183,8 @@ export function parseRedisInfo(text: string): Map<string, string> {
 }
 
 /**
- * Reads how full the fullest of some servers is, as a share of its `maxmemory`. The share is 0 if a
- * server has no `maxmemory`, or hides it.
+ * Reads how full the fullest of some servers is: its used memory as a share of its `maxmemory`. A
+ * server that has no `maxmemory`, or hides it, counts as 0.
  */
 export async function readFullness(servers: readonly Pick<Redis, 'info'>[]): Promise<number> {
   const shares = servers.map(async (redis) => {

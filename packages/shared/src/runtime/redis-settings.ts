@@ -1,5 +1,5 @@
 import { ConfigError, type EnvReader } from './env.js'
-import { readRedisUrl } from './settings.js'
+import { credentials, hostAndPort, readAddress, type ServerSetting } from './server-address.js'
 
 /** A server of a cluster, or a Sentinel. */
 export interface RedisNode {
@@ -17,14 +17,15 @@ export interface RedisLogin {
 export type RedisSettings =
   /** One server, at an address that always leads to the master. */
   | { kind: 'single'; url: string }
-  /** A Redis Cluster. `nodes` are asked for the others, so they need not be all of them. */
+  /** A Redis Cluster. The process asks `nodes` for the others, so they need not be all of them. */
   | ({ kind: 'cluster'; nodes: readonly RedisNode[]; tls: boolean } & RedisLogin)
   /** A master with replicas that Sentinels watch. */
   | ({
       kind: 'sentinel'
       sentinels: readonly RedisNode[]
-      /** What the Sentinels call the master. */
+      /** The name that the Sentinels have for the master. */
       masterName: string
+      /** The user of the Sentinels. `RedisLogin` has that of the servers. */
       sentinelLogin: RedisLogin
       /** True if the servers and the Sentinels use TLS. */
       tls: boolean
@@ -41,8 +42,7 @@ const KINDS = {
   REDIS_HOST: 'single',
 } as const
 
-/** The variables that say where Redis is. */
-export const REDIS_VARIABLES = Object.keys(KINDS) as (keyof typeof KINDS)[]
+const REDIS_VARIABLES = Object.keys(KINDS) as (keyof typeof KINDS)[]
 
 /** True if a setting says where Redis is. */
 export function namesRedis(env: EnvReader): boolean {
@@ -83,12 +83,49 @@ export function readRedisSettings(env: EnvReader): RedisSettings {
   }
 }
 
-function readLogin(env: EnvReader, prefix: string): RedisLogin {
-  const [username, password] = [env.optional(`${prefix}_USER`), env.optional(`${prefix}_PASSWORD`)]
+const SINGLE: ServerSetting = {
+  variable: 'REDIS_URL',
+  schemes: ['redis', 'rediss'],
+  parts: 'REDIS_HOST, REDIS_USER and REDIS_PASSWORD',
+}
+
+/**
+ * Reads the address of a single Redis: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER`,
+ * `REDIS_PASSWORD` and `REDIS_TLS`, which need no encoding.
+ *
+ * @returns an address for ioredis
+ * @throws ConfigError naming the variable that is missing or cannot be used; it never contains a
+ * password
+ */
+export function readRedisUrl(env: EnvReader): string {
+  const url = env.optional('REDIS_URL')
+  if (url !== undefined) return readAddress(url, SINGLE)
+  const host = env.optional('REDIS_HOST')
+  if (host === undefined) throw new ConfigError('REDIS_URL is not set')
+  const user = credentials(env.optional('REDIS_USER') ?? '', env.optional('REDIS_PASSWORD'))
+  const scheme = env.flag('REDIS_TLS', false) ? 'rediss' : 'redis'
+  return `${scheme}://${user}${hostAndPort(env, 'REDIS', host, 6379)}`
+}
+
+/** Selects the user and the password of settings, without members that are undefined. */
+export function loginOf({
+  username,
+  password,
+}: {
+  username?: string | undefined
+  password?: string | undefined
+}): RedisLogin {
   return {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   }
+}
+
+function readLogin(env: EnvReader, prefix: string): RedisLogin {
+  return loginOf({
+    username: env.optional(`${prefix}_USER`),
+    password: env.optional(`${prefix}_PASSWORD`),
+  })
 }
 
 /** Reads a list such as `10.0.0.1:6379, redis-2.internal, [fd00::3]:6379`. */

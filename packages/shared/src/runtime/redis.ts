@@ -1,7 +1,8 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { withDeadline } from './deadline.js'
-import { loginOptions, slotConnector, topologyOf } from './redis-cluster.js'
-import type { RedisSettings } from './redis-settings.js'
+import { slotConnector, topologyOf } from './redis-cluster.js'
+import { loginOf, type RedisSettings } from './redis-settings.js'
+import { credentials } from './server-address.js'
 
 /** Options that a caller may add to a profile. */
 export type ConnectionExtras = Omit<RedisOptions, 'replyMapping'>
@@ -72,7 +73,7 @@ const FAIL_FAST_SILENCE_MS = 2500
 const PATIENT_SILENCE_MS = 12_000
 const READER_SILENCE_MS = 4000
 
-/** The server that a connection leads to. */
+/** The server to which a connection leads. */
 export interface RedisTarget {
   settings: RedisSettings
   /**
@@ -82,7 +83,7 @@ export interface RedisTarget {
   prefix: string
 }
 
-/** The target of a single server, at a URL. */
+/** The target for the server at an address, whatever keys it has. */
 export function oneRedis(url: string): RedisTarget {
   return { settings: { kind: 'single', url }, prefix: '' }
 }
@@ -95,13 +96,12 @@ export function oneRedis(url: string): RedisTarget {
 export async function masterTargets(target: RedisTarget): Promise<RedisTarget[]> {
   const { settings } = target
   if (settings.kind !== 'cluster') return [target]
-  const { username = '', password = '', tls } = settings
-  const login = `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`
+  const { username = '', password, tls } = settings
+  const scheme = tls ? 'rediss' : 'redis'
   const masters = await topologyOf(settings).masters()
   return masters.map(({ host, port }) => {
     const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
-    const isOpen = username === '' && password === ''
-    return oneRedis(`${tls ? 'rediss' : 'redis'}://${isOpen ? '' : login}${address}`)
+    return oneRedis(`${scheme}://${credentials(username, password)}${address}`)
   })
 }
 
@@ -121,7 +121,7 @@ function createConnection({ settings, prefix }: RedisTarget, options: Connection
     case 'cluster':
       return new Redis({
         ...options,
-        ...loginOptions(settings),
+        ...loginOf(settings),
         ...(settings.tls && { tls: {} }),
         Connector: slotConnector(settings, prefix),
       })
@@ -131,7 +131,7 @@ function createConnection({ settings, prefix }: RedisTarget, options: Connection
       // reconnecting, ioredis would give the connection up for good.
       return new Redis({
         ...options,
-        ...loginOptions(settings),
+        ...loginOf(settings),
         sentinels: settings.sentinels.map((sentinel) => ({ ...sentinel })),
         name: settings.masterName,
         sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,

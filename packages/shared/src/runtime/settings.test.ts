@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, readEnv } from './env.js'
-import {
-  readBasics,
-  readDatabaseReadUrl,
-  readDatabaseUrl,
-  readLineLayout,
-  readRedisUrl,
-} from './settings.js'
+import { readRedisUrl } from './redis-settings.js'
+import { readBasics, readDatabaseReadUrl, readDatabaseUrl, readLineLayout } from './settings.js'
 
 const database = (env: Record<string, string>) => readDatabaseUrl(readEnv(env))
 const redis = (env: Record<string, string>) => readRedisUrl(readEnv(env))

@@ -6,6 +6,7 @@ import {
 } from '../contract/limits.js'
 import { ConfigError, type EnvReader, readNodeEnv } from './env.js'
 import { type RedisSettings, readRedisSettings } from './redis-settings.js'
+import { credentials, hostAndPort, readAddress, type ServerSetting } from './server-address.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -36,15 +37,6 @@ export function readBasics(env: EnvReader): Basics {
   }
 }
 
-/** A server whose address is set as one variable, or as several parts. */
-interface ServerSetting {
-  /** The variable with the whole address. The names of the parts begin with the same word. */
-  variable: string
-  schemes: readonly string[]
-  /** What to set instead of an address that cannot be parsed, if there is something. */
-  parts?: string
-}
-
 const POSTGRES: ServerSetting = {
   variable: 'DATABASE_URL',
   schemes: ['postgres', 'postgresql'],
@@ -54,12 +46,6 @@ const POSTGRES: ServerSetting = {
 const POSTGRES_STANDBY: ServerSetting = {
   variable: 'DATABASE_READ_URL',
   schemes: POSTGRES.schemes,
-}
-
-const REDIS: ServerSetting = {
-  variable: 'REDIS_URL',
-  schemes: ['redis', 'rediss'],
-  parts: 'REDIS_HOST, REDIS_USER and REDIS_PASSWORD',
 }
 
 /**
@@ -105,87 +91,6 @@ export function readDatabaseSchema(env: EnvReader): string {
   throw new ConfigError(
     'DATABASE_SCHEMA may have up to 63 letters, digits, dashes and underscores, and must not begin with "pg_"',
   )
-}
-
-/**
- * Reads the address of a single Redis: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_USER`,
- * `REDIS_PASSWORD` and `REDIS_TLS`, which need no encoding.
- *
- * @returns an address for ioredis
- * @throws ConfigError naming the variable that is missing or cannot be used; it never contains a
- * password
- */
-export function readRedisUrl(env: EnvReader): string {
-  const url = env.optional('REDIS_URL')
-  if (url !== undefined) return readAddress(url, REDIS)
-  const host = env.optional('REDIS_HOST')
-  if (host === undefined) throw new ConfigError('REDIS_URL is not set')
-  const user = credentials(env.optional('REDIS_USER') ?? '', env.optional('REDIS_PASSWORD'))
-  const scheme = env.flag('REDIS_TLS', false) ? 'rediss' : 'redis'
-  return `${scheme}://${user}${hostAndPort(env, 'REDIS', host, 6379)}`
-}
-
-function credentials(user: string, password: string | undefined): string {
-  if (user === '' && password === undefined) return ''
-  return `${encodeURIComponent(user)}:${encodeURIComponent(password ?? '')}@`
-}
-
-function hostAndPort(env: EnvReader, prefix: string, host: string, defaultPort: number): string {
-  const port = env.integer(`${prefix}_PORT`, defaultPort, { min: 1, max: 65_535 })
-  // PostgreSQL also listens on a Unix socket; the host is then the socket's folder.
-  const isFolder = prefix === 'DATABASE' && host.startsWith('/')
-  const text = isFolder ? encodeURIComponent(host) : host.includes(':') ? `[${host}]` : host
-  if (
-    (!isFolder && /[\s/?#@%]/.test(host)) ||
-    !URL.canParse(`http://${isFolder ? 'folder' : text}`)
-  ) {
-    throw new ConfigError(`${prefix}_HOST must be a host name or an IP address, not "${host}"`)
-  }
-  return `${text}:${port}`
-}
-
-/**
- * Refuses an address that the driver would not parse as the operator meant it. An example is a
- * password that contains "/", "?", "#" or "%" without encoding.
- */
-function readAddress(value: string, { variable, schemes, parts }: ServerSetting): string {
-  const address = value.trim()
-  if (!schemes.some((scheme) => address.startsWith(`${scheme}://`))) {
-    // The address may contain a password, so it is not part of the message.
-    throw new ConfigError(
-      `${variable} must be an address that begins with ${schemes.join(':// or ')}://`,
-    )
-  }
-  // If `?host=` names a Unix socket, libpq and node-postgres accept an empty host after the user.
-  // `URL` does not.
-  const url = parse(address) ?? parse(address.replace('@/', '@localhost/'))
-  if (url !== undefined && isWhole(url)) return address
-  const instead = parts === undefined ? '' : `, or set ${parts} instead, which need no encoding`
-  throw new ConfigError(
-    `${variable} cannot be read: percent-encode every "/", "?", "#", "%", "@" and ":" in its user name and password ` +
-      `(a "/" is %2F)${instead}`,
-  )
-}
-
-// `npm start` runs this on Node 20, which has no URL.parse.
-function parse(address: string): URL | undefined {
-  try {
-    return new URL(address)
-  } catch {
-    return undefined
-  }
-}
-
-/** True if no part of the credentials was parsed as path, query or fragment. */
-function isWhole({ username, password, hostname, pathname, search, hash }: URL): boolean {
-  if (hash !== '' || pathname.includes('@')) return false
-  if (username === '' && password === '' && search.includes('@')) return false
-  try {
-    for (const part of [username, password, hostname, pathname]) decodeURIComponent(part)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /**
