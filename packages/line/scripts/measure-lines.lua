@@ -2,7 +2,7 @@
   Counts the jobs of lines.
 
   Input:
-    KEYS[1] registered lines of the shard, so that a Redis Cluster knows which slot this is for
+    KEYS[1] registered lines of the shard; not read, but it tells a Redis Cluster the slot
 
     ARGV[1] … base of each line: what all its keys begin with
 

@@ -21,7 +21,7 @@ export interface ShardConnection {
   prefixes: readonly [string, ...string[]]
 }
 
-/** The connections of a process that are opened for one purpose. */
+/** The connections of a process to all shards, opened for one purpose. */
 export interface LineRedis {
   /**
    * The connection to the shard with a prefix. A tool may also pass the prefix of a former layout,
@@ -35,7 +35,7 @@ export interface LineRedis {
   disconnect(): void
 }
 
-/** The targets of a layout's connections: each shard of a cluster, otherwise the only server. */
+/** The targets of the connections to a layout: one for each shard in a cluster, otherwise one. */
 export function redisTargets(settings: RedisSettings, layout: LineLayout): RedisTarget[] {
   const prefixes = shardPrefixes(layout)
   return (settings.kind === 'cluster' ? prefixes : prefixes.slice(0, 1)).map((prefix) => ({
@@ -62,13 +62,18 @@ export function nameOfConnection(
   return prefix === shardPrefix(0, layout) ? name : `${name}:shard`
 }
 
-/** Opens the connections to all shards of a layout. */
+/**
+ * Opens the connections to all shards of a layout.
+ *
+ * @param open Called with the target of each connection.
+ */
 export function openLineRedis(
   settings: RedisSettings,
   layout: LineLayout,
   open: (target: RedisTarget) => Redis,
 ): LineRedis {
   if (settings.kind !== 'cluster') return onOneServer(open(firstTarget(settings, layout)), layout)
+  // Prefixes with the same hash tag are in the same slot.
   const byTag = new Map<string, Redis>()
   function of(prefix: string): Redis {
     const tag = prefix.slice(prefix.indexOf('{'))
@@ -92,7 +97,10 @@ export function openLineRedis(
   }
 }
 
-/** Opens a reader beside each connection of a writer; see `reconnectTogether`. */
+/**
+ * Opens a reader for each connection of `writer`. A reader reconnects when that connection closes;
+ * see `reconnectTogether`.
+ */
 export function openReaders(
   settings: RedisSettings,
   layout: LineLayout,
@@ -105,7 +113,7 @@ export function openReaders(
   })
 }
 
-/** All shards of a layout on one connection. */
+/** Uses one connection for all shards of a layout. */
 export function onOneServer(redis: Redis, layout: LineLayout): LineRedis {
   const prefixes = shardPrefixes(layout) as [string, ...string[]]
   return {
@@ -117,20 +125,23 @@ export function onOneServer(redis: Redis, layout: LineLayout): LineRedis {
 }
 
 /**
- * Makes the same thing on each connection, such as a script.
+ * Calls `create` once for each connection, for example to define a script on it.
  *
- * @returns what was made on the connection to the shard with a prefix
+ * @returns a function that returns what was created for the connection to the shard with a prefix
  */
-export function onEachShard<T>(redis: LineRedis, make: (redis: Redis) => T): (prefix: string) => T {
-  const made = new Map<Redis, T>()
-  function madeOn(connection: Redis): T {
-    let thing = made.get(connection)
-    if (thing === undefined) {
-      thing = make(connection)
-      made.set(connection, thing)
+export function onEachShard<T>(
+  redis: LineRedis,
+  create: (redis: Redis) => T,
+): (prefix: string) => T {
+  const created = new Map<Redis, T>()
+  function createdFor(connection: Redis): T {
+    let value = created.get(connection)
+    if (value === undefined) {
+      value = create(connection)
+      created.set(connection, value)
     }
-    return thing
+    return value
   }
-  for (const connection of redis.connections) madeOn(connection.redis)
-  return (prefix) => madeOn(redis.of(prefix))
+  for (const connection of redis.connections) createdFor(connection.redis)
+  return (prefix) => createdFor(redis.of(prefix))
 }

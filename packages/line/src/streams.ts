@@ -35,8 +35,8 @@ export interface FollowShardsOptions extends Omit<FollowOptions, 'redis' | 'stre
 }
 
 /**
- * Follows a stream in each shard, with one blocking read on each connection: a read may name only
- * keys of one node.
+ * Follows a stream in each shard, with a blocking read on each connection. In a cluster, a read may
+ * name only keys of one slot.
  *
  * @param readers connections that nothing else uses
  * @returns a function that stops it at once and closes the connections

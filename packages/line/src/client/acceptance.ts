@@ -15,7 +15,7 @@ export interface AcceptanceDeps {
   recordAccepted: RecordAccepted
   /** Makes sure that Redis has a job. */
   restore: Rescue['restore']
-  /** Called after clients of a job may have been answered. */
+  /** Called when clients of a job may have been answered. */
   onAnswered: (job: PendingJob) => void
   clock: Clock
 }

@@ -10,7 +10,7 @@ const FULL_AT = 0.9
 const CHECK_EVERY_MS = 1000
 
 export interface CapacityDeps {
-  /** Each server of Redis that has lines. */
+  /** The connections to all shards. Several may lead to one server. */
   servers: readonly Pick<Redis, 'info' | 'status'>[]
   /** Called when Redis becomes full, and when it has capacity again. */
   onChange: (hasCapacity: boolean) => void

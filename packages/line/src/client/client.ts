@@ -59,7 +59,7 @@ export interface LineService extends LineClient {
   queues: LineQueues
   /** The fail-fast connections of the lines. */
   lineRedis: LineRedis
-  /** The one that leads to the keys of the installation, for other reads. */
+  /** `lineRedis.first`, which leads to the keys of the installation. */
   redis: Redis
   /** Returns the names of the `limit` lines that were used most recently, the latest first. */
   recentLines(limit: number): Promise<string[]>

@@ -11,7 +11,7 @@ export interface JoinRecoveryOptions {
   redis: LineRedis
   pool: Pool
   layout: LineLayout
-  /** Tells the other parts of the process whether Redis has everything. */
+  /** Shows the other parts of the process whether Redis has everything. */
   readiness: Readiness
   /** Whether Redis belongs to the installation. Nothing is recovered while that is uncertain. */
   installation: Pick<InstallationWatch, 'isSure' | 'checkNow'>
@@ -24,13 +24,13 @@ export interface JoinRecoveryOptions {
 const COMPARE_EVERY_MS = 250
 
 /**
- * Makes a process take part in recoveries: it checks whether Redis has everything that was
- * accepted, and adds what Redis has lost unless another process does. It also notices if the other
- * processes use another Redis.
+ * Makes a process take part in recoveries. It checks whether Redis has all jobs that were accepted,
+ * and adds what Redis has lost unless another process does. It reconnects if the other processes
+ * use another Redis.
  */
 export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
   const { redis, pool, layout, readiness, installation, onRescued, log } = options
-  // A recovery begins only after Redis has its owner again.
+  // A recovery waits until the installation owns Redis again, so that is checked at once.
   readiness.onChange((isReady) => {
     if (!isReady) installation.checkNow()
   })
@@ -46,11 +46,11 @@ export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
   })
 
   /**
-   * Reconnects if PostgreSQL has another generation than the one that this process knows. Then
-   * other processes have recovered another Redis, and this process is still connected to a master
-   * that was replaced and that is cut off from its replicas and Sentinels.
+   * Reconnects if PostgreSQL has another generation than the one that this process knows: other
+   * processes have recovered another Redis. This process may still be connected to a master that
+   * was replaced while it was cut off from its replicas and Sentinels.
    */
-  async function compare(): Promise<void> {
+  async function compareGenerations(): Promise<void> {
     const known = readiness.generation()
     if (known === undefined) return
     const recorded = await readRecordedGeneration()
@@ -58,7 +58,7 @@ export function joinRecovery(options: JoinRecoveryOptions): { stop(): void } {
     log.warn('other processes use another Redis: reconnecting')
     for (const connection of redis.connections) connection.redis.disconnect(true)
   }
-  const comparing = every(COMPARE_EVERY_MS, compare, {
+  const comparing = every(COMPARE_EVERY_MS, compareGenerations, {
     onError: (err) => log.debug({ err }, 'could not read the generation of the last recovery'),
   })
   return {

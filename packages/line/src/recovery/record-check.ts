@@ -6,10 +6,10 @@ import type { JobToStore } from '../queues.js'
 const REMEMBERED = 1000
 
 /**
- * Checks the records of lost jobs. A job with a malformed record cannot be added again. It is left
- * out, so that it does not keep the others from being added, and logged once. `ops reconcile` shows
- * it to the operator. A job of a newer release is added, because a worker of that release can read
- * it.
+ * Creates a check of the records of lost jobs. A job whose record is malformed cannot be added
+ * again. The caller leaves it out and adds the others, and the check logs it once. `ops reconcile`
+ * shows it to the operator. A record of a newer release counts as well-formed, because a worker of
+ * that release can read it.
  *
  * @returns a function that returns false if the record of a job is malformed
  */

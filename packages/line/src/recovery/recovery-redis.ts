@@ -12,7 +12,7 @@ import { sendWakeUp } from '../wake-ups.js'
 export interface RecoveryRedis {
   isConnected(): boolean
   onDisconnected(listener: () => void): void
-  /** Reads which server this is, and the generation of its data. */
+  /** Reads the identity of Redis, and the generation of its data. */
   readPresentGeneration(): Promise<PresentGeneration>
   /** Writes the token of a recovery into each shard. */
   begin(token: string): Promise<void>
@@ -32,12 +32,12 @@ export interface RecoveryRedis {
   end(token: string, generation: string): Promise<boolean>
 }
 
-/** Written instead of an id that Redis does not show. */
+/** Written instead of an id or an identity that Redis hides. */
 export const HIDDEN = 'hidden'
 
 /** What a Redis says about itself and its data. */
 export interface PresentGeneration {
-  /** The ids of the server and of the history of its data; undefined if it hides them. */
+  /** The ids of the servers and of the histories of their data; undefined if one hides them. */
   identity: string | undefined
   /** The generation of all shards; undefined if one of them has none, or another one. */
   generation: string | undefined

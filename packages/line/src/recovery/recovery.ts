@@ -33,7 +33,7 @@ export type RecoveryStore = Pick<
 
 /** How often the generation is checked, ms. */
 const CHECK_EVERY_MS = 2000
-/** The same while Redis may lack accepted jobs, ms. */
+/** The same while the process is unsure, ms. */
 const CHECK_AGAIN_MS = 250
 /** Recorded jobs that are read at a time. */
 export const JOBS_PER_PAGE = 500
@@ -60,7 +60,7 @@ const LINES_AT_ONCE = 50
  */
 export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
   const { redis, readiness } = deps
-  const isReadable = createRecordCheck(deps.log)
+  const isWellFormed = createRecordCheck(deps.log)
   const onError = (err: unknown): void =>
     deps.log.debug({ err }, 'could not check whether Redis has lost jobs')
 
@@ -78,7 +78,7 @@ export function watchReadiness(deps: RecoveryDeps): { stop(): void } {
       if (isLatest) return readiness.becomeReady(generation)
     }
     readiness.becomeUnsure()
-    await recover(deps, isReadable)
+    await recover(deps, isWellFormed)
   }
 
   const checking = every(CHECK_EVERY_MS, check, { immediately: true, onError })
@@ -113,7 +113,7 @@ export function isOf(
 
 async function recover(
   { redis, readiness, alone, onRescued, log }: RecoveryDeps,
-  isReadable: (job: JobToStore) => boolean,
+  isWellFormed: (job: JobToStore) => boolean,
 ): Promise<void> {
   await alone(async (store) => {
     // Another process may have recovered while this one waited for its connection.
@@ -123,7 +123,7 @@ async function recover(
     // If this process dies, a former master must not count as complete either.
     await store.recordGeneration(undefined)
     await redis.begin(token)
-    const added = await addAllLost(redis, store, isReadable).catch((err: unknown) => {
+    const added = await addAllLost(redis, store, isWellFormed).catch((err: unknown) => {
       log.warn({ err }, 'could not add what Redis has lost; no command is served until that works')
       throw err
     })
@@ -142,7 +142,7 @@ async function recover(
 async function addAllLost(
   redis: RecoveryRedis,
   store: RecoveryStore,
-  isReadable: (job: JobToStore) => boolean,
+  isWellFormed: (job: JobToStore) => boolean,
 ): Promise<number> {
   /** The recorded jobs of each line, in order of acceptance. */
   const recorded = new Map<string, string[]>()
@@ -151,7 +151,7 @@ async function addAllLost(
   while (after !== undefined) {
     const page = await store.readUndecided(after, JOBS_PER_PAGE)
     const { missing } = await redis.find(page.jobs)
-    const lost = missing.filter(isReadable)
+    const lost = missing.filter(isWellFormed)
     await redis.add(lost)
     added += lost.length
     for (const { lineName, jobId } of page.jobs) {

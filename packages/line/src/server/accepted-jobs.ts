@@ -31,7 +31,7 @@ const LOOKED_FOR_PER_ROUND = 500
  */
 export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
   const { store, redis, readiness } = deps
-  const isReadable = createRecordCheck(deps.log)
+  const isWellFormed = createRecordCheck(deps.log)
   let removedUpTo = 0
   let lookedUpTo = 0
 
@@ -53,7 +53,7 @@ export function keepAcceptedJobs(deps: AcceptedJobsDeps): { stop(): void } {
     if (jobs.length === 0) return
     const { missing, relisted } = await redis.find(jobs)
     const undecided = missing.length === 0 ? [] : selectUndecided(missing, (await read()).jobs)
-    const lost = undecided.filter(isReadable)
+    const lost = undecided.filter(isWellFormed)
     if (lost.length > 0) await redis.add(lost)
     const putBack = [...lost, ...relisted]
     if (putBack.length === 0) return

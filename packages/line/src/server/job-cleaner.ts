@@ -15,7 +15,7 @@ const CHECK_EVERY_MS = 1000
 const CLEAN_EVERY_MS = 5000
 
 export interface JobCleanerDeps {
-  /** Each server of Redis that has lines. */
+  /** The connections to all shards. Several may lead to one server. */
   servers: readonly Pick<Redis, 'info'>[]
   registry: Pick<LineRegistry, 'removeFinished'>
   log: Pick<Log, 'info' | 'warn'>
