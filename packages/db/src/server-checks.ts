@@ -27,7 +27,7 @@ export async function assertUtf8(db: Queryable): Promise<void> {
  * Checks that each connection has a PostgreSQL session of its own. If a pooler gives each
  * transaction another session, settings and prepared statements are lost.
  *
- * @param variable the setting with the address
+ * @param variable the name of the setting that has the address, for the message
  * @throws ConfigError if two open connections share a session, or one of them changes its session
  */
 export async function assertOwnSessions(

@@ -54,7 +54,7 @@ export async function checkDatabase(pool: Pool, schema: string): Promise<void> {
  * Checks that the encoding is UTF8 and each connection has a session of its own. It uses two
  * connections of the pool.
  *
- * @param variable the setting with the address
+ * @param variable the name of the setting that has the address, for messages
  * @throws like {@link checkDatabase}
  */
 export async function checkSessions(pool: Pool, variable?: string): Promise<void> {

@@ -44,7 +44,7 @@ export async function runCanary(pool: Pool, canary: Canary): Promise<void> {
   const { eventId, likeEventId, booking, batches } = canary
   try {
     await inTransaction(pool, async (connection) => {
-      // If BEGIN failed, the next statement would commit the event.
+      // Waits for BEGIN. If it failed, the next statement would commit the event.
       await connection.roundTrip(() => [])
       await connection.roundTrip((send) => [send(insertEvent, [eventId, likeEventId])])
       const booked = await bookFree(connection.client, [booking])

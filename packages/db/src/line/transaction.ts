@@ -41,7 +41,10 @@ export class LineConnection {
   readonly drizzle: NodePgDatabase
   /** Statements whose replies nobody has awaited yet. */
   #unawaited: Promise<unknown>[] = []
-  /** Why one of them failed, because Drizzle wraps the error that it throws. */
+  /**
+   * The error of the first of these statements that failed; undefined if none has failed in the
+   * present transaction. `inTransaction` throws it, because Drizzle wraps the error of COMMIT.
+   */
   failure: { error: unknown } | undefined
   readonly #stream: Corkable
 
@@ -102,7 +105,10 @@ export class LineConnection {
     this.#sendLater(() => send(this.#send))
   }
 
-  /** What is sent before the next tick leaves in the same packet. */
+  /**
+   * Sends statements without waiting for their replies. They leave in the same packet as everything
+   * that is sent before the next tick.
+   */
   #sendLater(send: () => readonly Promise<unknown>[]): void {
     this.#stream.cork()
     process.nextTick(() => this.#stream.uncork())
@@ -112,7 +118,11 @@ export class LineConnection {
     }
   }
 
-  /** @throws the driver's error for the first of these statements that failed */
+  /**
+   * Awaits the replies that nobody has awaited yet.
+   *
+   * @throws the driver's error for the first of these statements that failed
+   */
   async #awaitSent(): Promise<void> {
     const sent = this.#unawaited
     this.#unawaited = []

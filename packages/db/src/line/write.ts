@@ -10,7 +10,7 @@ import type { bookings, ClaimKind, waitlistEntries } from '../schema.js'
 import { arrayOf, sparseArrayOf } from './array-literal.js'
 import { dataOf } from './columns.js'
 import type { EventRow } from './load.js'
-import type { LineConnection, Statement } from './transaction.js'
+import type { LineConnection, Send, Statement } from './transaction.js'
 import {
   changeBookings,
   deleteClaims,
@@ -150,8 +150,8 @@ const UNCHECKED: ReadonlySet<Statement> = new Set([
 ])
 
 /**
- * Writes a decided batch in one round trip. If there is no row count to check, the batch shares it
- * with COMMIT, which then throws the driver's errors.
+ * Writes a decided batch in one round trip. If no row count needs a check, the statements share the
+ * round trip of COMMIT, and COMMIT throws the errors of the driver.
  *
  * @throws RowCountError if a row to change is missing
  * @throws the driver's error for a unique violation if a concurrent batch of another line has
@@ -159,13 +159,12 @@ const UNCHECKED: ReadonlySet<Statement> = new Set([
  */
 export async function write(connection: LineConnection, writes: BatchWrites): Promise<void> {
   const all = writesOf(writes)
+  const sendAll = (send: Send) => all.map(({ statement, values }) => send(statement, values))
   if (all.every(({ rowCount }) => rowCount === undefined)) {
-    connection.sendLast((send) => all.map(({ statement, values }) => send(statement, values)))
+    connection.sendLast(sendAll)
     return
   }
-  const results = await connection.roundTrip((send) =>
-    all.map(({ statement, values }) => send(statement, values)),
-  )
+  const results = await connection.roundTrip(sendAll)
   for (const [i, { statement, rowCount }] of all.entries())
     if (rowCount !== undefined) requireRowCount(statement, results[i]?.rowCount, rowCount)
 }

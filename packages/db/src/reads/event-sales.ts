@@ -10,12 +10,15 @@ const LATEST_DECISIONS = `SELECT counted.event_id, decisions
     FROM (SELECT event_id FROM commands ORDER BY decided_at DESC LIMIT $1::int) AS latest
     GROUP BY event_id
   ) AS counted
-  CROSS JOIN LATERAL (SELECT FROM events WHERE events.event_id = counted.event_id LIMIT 1) AS existing`
+  CROSS JOIN LATERAL (
+    SELECT FROM events WHERE events.event_id = counted.event_id LIMIT 1
+  ) AS existing`
 
 /**
  * Counts the latest decisions by event. Events that do not exist any more are left out.
  *
  * @param limit how many decisions to count
+ * @returns how many of them each event has, by event id
  */
 export async function countLatestDecisions(
   pool: Pool,
@@ -38,10 +41,11 @@ export interface EventSales {
   waitingEntries: number
 }
 
-// The claims of a canceled event end in portions. None of them counts any more.
+// The claims of a canceled event end in portions. Until then its row still counts them.
 const EVENT_SALES = `SELECT event_id, available_tickets AS free,
     CASE WHEN canceled_at IS NULL THEN held_count ELSE 0 END AS held,
-    CASE WHEN canceled_at IS NULL THEN total_tickets - available_tickets - held_count ELSE 0 END AS booked,
+    CASE WHEN canceled_at IS NULL THEN total_tickets - available_tickets - held_count ELSE 0 END
+      AS booked,
     CASE WHEN canceled_at IS NULL THEN waiting_count ELSE 0 END AS waiting
   FROM events WHERE event_id = ANY ($1::bigint[])`
 

@@ -3,26 +3,29 @@ import type { PoolClient } from 'pg'
 import { readLastChanges } from './changes.js'
 
 /** The last change of an event when it was read from the primary. */
-export interface LogPosition {
+export interface LastChange {
   eventId: number
+  /** The epoch of the installation. Numbers of another epoch mean nothing in this one. */
   epoch: string
+  /** The number of the change. */
   lastChange: number
 }
 
 /** Pause between two reads of what a standby has received, ms. */
-const LOOK_EVERY_MS = 20
+const CHECK_EVERY_MS = 20
 
 /**
- * Waits until a standby has everything that the primary had decided for an event. Each decision
- * raises the number of the event's last change, so this works with every kind of replication and
- * needs no privilege. It also fails if the address leads to another database.
+ * Waits until a standby has received a change of an event, and so everything that was decided for
+ * the event before it. Each decision raises the number of the event's last change, so this works
+ * with every kind of replication and needs no privilege.
  *
- * @throws Error if the standby has not received it within `timeoutMs`; the driver's error if the
- * standby does not answer
+ * @param client a connection to the standby
+ * @throws Error if the standby has not received the change within `timeoutMs`, or is a standby of
+ * another database; the driver's error if the standby does not answer
  */
 export async function waitUntilReceived(
   client: PoolClient,
-  { eventId, epoch, lastChange }: LogPosition,
+  { eventId, epoch, lastChange }: LastChange,
   timeoutMs: number,
 ): Promise<void> {
   const untilMs = systemClock.steadyMs() + timeoutMs
@@ -37,6 +40,6 @@ export async function waitUntilReceived(
           : 'the standby has another epoch than the primary, or is a standby of another database',
       )
     }
-    await sleep(LOOK_EVERY_MS)
+    await sleep(CHECK_EVERY_MS)
   }
 }
