@@ -52,7 +52,8 @@ const SMALL_READS = { max_parallel_workers_per_gather: '0' }
  * because a server is unavailable, the process listens before they end, and answers `/readyz` and
  * commands with 503.
  *
- * @param onRefused Called if the process must stop because its servers no longer belong together.
+ * @param onRefused Called with the reason if the process must stop: its servers no longer belong
+ * together, or a check of the standby has failed.
  * @returns the port, once the process is ready for requests
  * @throws ConfigError if a server does not pass its checks
  */
@@ -219,7 +220,7 @@ function openDatabases(config: ApiConfig, log: Log, metrics: Metrics, closers: C
  * Checks the standby as soon as it answers. Nothing waits for it, because exports use the primary
  * while it cannot be reached.
  *
- * @param onRefused Called if the process must stop because of a setting.
+ * @param onRefused Called with the reason if the process must stop because of a setting.
  */
 function checkStandby({ pool }: Database, log: Log, onRefused: (message: string) => void): void {
   whenReachable(

@@ -52,15 +52,15 @@ export interface Context {
   pool(): Pool
   /** @throws ConfigError if no setting says where PostgreSQL is */
   db(): Db
-  /** Connections to the standby of `DATABASE_READ_URL`; undefined if there is none. */
+  /** Connections to the standby of `DATABASE_READ_URL`; undefined if that is not set. */
   standbyPool(): Pool | undefined
   /**
-   * Checks that no connection pooler shares sessions between connections. Does nothing if no
-   * setting says where PostgreSQL is, or if it cannot be reached.
+   * Checks the encoding of PostgreSQL, and that no connection pooler shares its sessions. Does
+   * nothing if no setting says where PostgreSQL is, or if it cannot be reached.
    *
-   * @throws ConfigError if one does
+   * @throws ConfigError if PostgreSQL does not pass
    */
-  assertOwnSessions(): Promise<void>
+  checkSessions(): Promise<void>
   /**
    * @throws ConfigError if no setting says where Redis is, if Redis belongs to another
    * installation, or if the layout differs from that of the installation
@@ -75,6 +75,9 @@ export interface Context {
   /**
    * A connection to each server that may have keys of any layout: the only one, or each master of a
    * cluster.
+   *
+   * @throws ConfigError if no setting says where Redis is
+   * @throws Unreachable if no node of a cluster answers
    */
   masters(): Promise<Redis[]>
   /**
@@ -169,8 +172,8 @@ export function createContext(
     })
   }
 
-  /** @throws Unreachable if the reply does not come soon */
-  function soon<T>(reply: Promise<T>): Promise<T> {
+  /** @throws Unreachable if the reply does not come within `CONNECT_TIMEOUT_MS` */
+  function inTime<T>(reply: Promise<T>): Promise<T> {
     return withDeadline(reply, CONNECT_TIMEOUT_MS, () => {
       throw new Unreachable(errorSummary(lastError))
     })
@@ -179,13 +182,13 @@ export function createContext(
   async function openRedis(): Promise<LineRedis> {
     const opened = openLineRedis(readRedisSettings(env), layout, connect)
     closers.push('redis', () => opened.disconnect())
-    await soon(Promise.all(opened.connections.map((connection) => connection.redis.ping())))
+    await inTime(Promise.all(opened.connections.map((connection) => connection.redis.ping())))
     return opened
   }
 
   async function openMasters(): Promise<Redis[]> {
     const asked = masterTargets(firstTarget(readRedisSettings(env), layout))
-    const targets = await soon(asked).catch((error: unknown) => {
+    const targets = await inTime(asked).catch((error: unknown) => {
       throw error instanceof Unreachable ? error : new Unreachable(errorSummary(error))
     })
     const opened = targets.map(connect)
@@ -204,7 +207,7 @@ export function createContext(
     pool: () => openOnce().pool,
     db: () => openOnce().db,
     standbyPool,
-    async assertOwnSessions() {
+    async checkSessions() {
       if (!isDatabaseGiven()) return
       try {
         await checkSessions(openOnce().pool)

@@ -64,7 +64,7 @@ async function main(argv: string[]): Promise<number> {
       if (process.stderr.isTTY) console.error(line)
     }
     const context = createContext(process.env, closers, progress)
-    await context.assertOwnSessions()
+    await context.checkSessions()
     const report = await command.run(context, args)
     if (isJson) console.log(JSON.stringify(report.data))
     else for (const line of report.text) console.log(line)

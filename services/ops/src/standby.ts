@@ -18,12 +18,13 @@ export interface Standby {
 }
 
 /**
- * Opens the standby and measures how far it is behind. Every process of the installation renews
- * `redis_seen_at`, so the standby is behind by about as much as its value is older.
+ * Opens the standby and measures how far it is behind. Every process of the installation renews the
+ * time `redis_seen_at`. The standby is behind by about the difference between that of the primary
+ * and its own.
  *
- * @returns undefined if there is none
+ * @returns undefined if `DATABASE_READ_URL` is not set
  * @throws ConfigError if it belongs to another database, or a pooler shares its sessions
- * @throws Unreachable if it is behind by more than `maxLagMs`
+ * @throws Unreachable if it cannot be reached, or is behind by more than `maxLagMs`
  */
 export async function openStandby(
   context: Context,
@@ -50,19 +51,25 @@ export async function openStandby(
   )
 }
 
-/** @returns undefined if no process has ever started */
+/**
+ * Reads the installation from the primary.
+ *
+ * @returns undefined if no process has ever started; `unknown` if no setting says where the primary
+ * is, or it cannot be reached
+ */
 async function readPrimary(context: Context): Promise<InstallationRecord | undefined | 'unknown'> {
   const store = context.installation()
   if (store === undefined) return 'unknown'
   try {
     return await store.read()
   } catch (error) {
-    // The rows of a standby may have to be checked after the primary is lost.
+    // An operator may check the rows of a standby because the primary is lost.
     if (isConnectionFault(error)) return 'unknown'
     throw error
   }
 }
 
+/** Says in one line which rows were checked, and how old they were. */
 export function describeStandby({ lagMs }: Standby): string {
   return lagMs === undefined
     ? 'Checked on the standby of DATABASE_READ_URL. How far it is behind is unknown, because DATABASE_URL is not set or cannot be reached.'

@@ -15,7 +15,7 @@ interface OwnKey {
 export interface Keyring {
   /** The HS256 key; absent if HS256 is off. */
   secret?: CryptoKey
-  /** The HS256 key in the form that `node:crypto` uses. */
+  /** The HS256 key in the form that `node:crypto` uses; absent if HS256 is off. */
   hmacKey?: KeyObject
   /** EdDSA keys. The first one signs; a second one still verifies during a rotation. */
   own: OwnKey[]

@@ -36,7 +36,7 @@ const MAX_TOKEN_LENGTH = 8192
 /** Verified tokens are cached, because a client sends the same token many times. */
 const CACHED_TOKENS = 5000
 const CACHED_MS = 30_000
-/** How many headers of HS256 tokens are remembered. An issuer uses one or two. */
+/** Maximum number of headers of HS256 tokens that are remembered. An issuer uses one or two. */
 const REMEMBERED_HEADERS = 100
 
 /**
@@ -108,9 +108,9 @@ export function createTokenVerifier({
   }
 
   /**
-   * Verifies an HS256 token whose header jose has verified in an earlier token. jose computes each
-   * signature in a thread of Node's pool, and waking the thread takes several times as long as the
-   * signature. jose still checks the claims.
+   * Verifies an HS256 token whose header jose has verified in an earlier token. jose would compute
+   * the signature in a thread of Node's pool, and waking the thread takes several times as long as
+   * the signature (`docs/decisions/0023-known-token-headers.md`). jose still checks the claims.
    */
   function checkKnown(token: string): Checked {
     const endOfPayload = token.lastIndexOf('.')
@@ -173,7 +173,7 @@ export function createTokenVerifier({
   }
 }
 
-/** The header `{"alg":"none"}`. */
+/** The header `{"alg":"none"}`, with which jose checks claims without a signature. */
 const UNSIGNED_HEADER = 'eyJhbGciOiJub25lIn0'
 
 function headerOf(token: string): string {

@@ -41,6 +41,7 @@ export interface BoardDeps extends LineSource {
   log: Log
 }
 
+/** Bull Board, for the app of the API. */
 export interface Board {
   /** The app of the board. Its routes are not in the routing table of the API. */
   pages: Hono
@@ -76,6 +77,7 @@ export function createBoard(deps: BoardDeps): Board {
   // The board is an app of its own, because Hono's fastest router does not support its routes.
   const pages = new Hono().route(BASE_PATH, serverAdapter.registerPlugin())
   pages.notFound(() => NO_PAGE)
+  // The error handler of the API sends the response.
   pages.onError((error) => {
     throw error
   })

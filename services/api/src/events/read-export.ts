@@ -35,9 +35,8 @@ interface Begun<Row> {
 }
 
 /**
- * Creates a reader that uses the standby if there is one. If the standby cannot be used, or does
- * not receive in time what the primary had when the export began, the export reads from the
- * primary.
+ * Creates a reader that uses the standby if there is one. An export reads from the primary if the
+ * standby cannot be used, or does not receive in time what the primary had when the export began.
  */
 export function createExportReader(deps: ExportReaderDeps): ExportReader {
   const { pool, exportPool, standbyPool, postgres, options, onBegin, log } = deps
@@ -50,17 +49,17 @@ export function createExportReader(deps: ExportReaderDeps): ExportReader {
   ): Promise<Begun<Row> | undefined> {
     if (standbyPool === undefined) return undefined
     const known = await callPostgres(postgres, () => readLastChanges(pool, [eventId]))
-    const position = {
+    const last = {
       eventId,
       epoch: known.epoch,
       lastChange: known.lastChanges.get(eventId) ?? 0,
     }
     const rows = stream(standbyPool, {
       ...options,
-      prepare: (client) => waitUntilReceived(client, position, timeoutMs),
+      prepare: (client) => waitUntilReceived(client, last, timeoutMs),
     })
     try {
-      // The wait may take as long as a read, and so may the connection with the first rows.
+      // The wait may take as long as a read. So may the connection and the first rows together.
       return await begin(rows, 2 * timeoutMs)
     } catch (err) {
       log.warn({ err }, 'an export reads from the primary, because the standby cannot be used')
@@ -97,7 +96,7 @@ async function begin<Row>(rows: AsyncGenerator<Row[]>, timeoutMs: number): Promi
   }
 }
 
-/** Does not wait, because it takes effect only after a read that may still be in progress. */
+/** Ends a read. Does not wait for that, because the present portion may still be on its way. */
 function end(rows: AsyncGenerator): void {
   rows.return(undefined).catch(() => undefined)
 }

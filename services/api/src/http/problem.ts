@@ -92,9 +92,9 @@ export function throwUnavailable(): never {
   throw unavailable()
 }
 
-/** The error for a request that exceeds a limit of this process. */
+/** The error of `busy`, with the limit that refused the request. */
 class BusyError extends AppError {
-  /** The limit, for metrics; undefined if the process is stopping. */
+  /** For metrics; undefined if the process is stopping. */
   readonly limit: LimitName | undefined
 
   constructor(message: string, limit: LimitName | undefined, retryAfterSeconds: number) {
