@@ -81,10 +81,11 @@ export function watchServers({
 interface RedisGauge {
   name: string
   help: string
+  /** The field of `INFO`. */
   field: string
-  /** Which value counts if the shards are on several servers. */
-  worst: 'lowest' | 'highest'
-  /** How the text of the field becomes a number. */
+  /** Which value counts if several servers have shards: the one that needs attention first. */
+  worst: 'min' | 'max'
+  /** How the text of the field becomes a number; by default as `Number` does it. */
   read?: (text: string) => number
 }
 
@@ -93,55 +94,55 @@ const REDIS_GAUGES: readonly RedisGauge[] = [
     name: 'redis_append_only',
     help: '1 if all writes go to the append-only file.',
     field: 'aof_enabled',
-    worst: 'lowest',
+    worst: 'min',
   },
   {
     name: 'redis_append_ok',
     help: '1 if the last write to the append-only file succeeded.',
     field: 'aof_last_write_status',
-    worst: 'lowest',
+    worst: 'min',
     read: (text) => (text === 'ok' ? 1 : 0),
   },
   {
     name: 'redis_noeviction',
     help: '1 if a full Redis refuses writes instead of evicting keys.',
     field: 'maxmemory_policy',
-    worst: 'lowest',
+    worst: 'min',
     read: (text) => (text === 'noeviction' ? 1 : 0),
   },
   {
     name: 'redis_evicted_keys',
     help: 'Keys that were evicted since Redis started.',
     field: 'evicted_keys',
-    worst: 'highest',
+    worst: 'max',
   },
   {
     name: 'redis_memory_bytes',
     help: 'Memory that Redis uses.',
     field: 'used_memory',
-    worst: 'highest',
+    worst: 'max',
   },
   {
     name: 'redis_memory_max_bytes',
     help: 'Memory that Redis may use; 0 means no limit.',
     field: 'maxmemory',
-    worst: 'lowest',
+    worst: 'min',
   },
   {
     name: 'redis_connected_clients',
     help: 'Connections to Redis of all clients.',
     field: 'connected_clients',
-    worst: 'highest',
+    worst: 'max',
   },
   {
     name: 'redis_connected_replicas',
     help: 'Replicas of this Redis.',
     field: 'connected_slaves',
-    worst: 'lowest',
+    worst: 'min',
   },
 ]
 
-/** @returns a function that shows what the servers have replied to `INFO` */
+/** @returns a function that shows the replies to `INFO`; an empty list removes all values */
 function createRedisGauges(registry: Registry): (infos: readonly string[]) => void {
   const gauges = REDIS_GAUGES.map(
     ({ name, help }) => new Gauge({ name: `${METRIC_PREFIX}${name}`, help, registers: [registry] }),
@@ -154,7 +155,7 @@ function createRedisGauges(registry: Registry): (infos: readonly string[]) => vo
       const values = servers.map((fields) => fields.get(field)).filter((text) => text !== undefined)
       // A missing value is better than a false alarm.
       if (values.length === 0) gauges[i]?.remove()
-      else gauges[i]?.set(Math[worst === 'lowest' ? 'min' : 'max'](...values.map(read)))
+      else gauges[i]?.set(Math[worst](...values.map(read)))
     })
   }
 }

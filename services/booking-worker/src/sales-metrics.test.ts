@@ -10,13 +10,13 @@ const METRICS = ['free_tickets', 'held_tickets', 'booked_tickets', 'waiting_entr
 function given(free: Record<number, number>) {
   const events = new Map(Object.entries(free).map(([id, tickets]) => [Number(id), tickets]))
   const decisions = new Map<number, number>()
-  const server = { isAway: false }
+  const server = { isDown: false }
   let nowMs = 0
   const registry = new Registry()
   const loop = watchSales({
     registry,
     async countDecisions() {
-      if (server.isAway) throw new Error('PostgreSQL is away')
+      if (server.isDown) throw new Error('PostgreSQL is down')
       return new Map([...decisions].filter(([eventId]) => events.has(eventId)))
     },
     readSales: async (eventIds) =>
@@ -111,12 +111,12 @@ it('shows nothing if it could not read anything for three intervals', async () =
   const { decisions, server, next, shown } = given({ 7: 1 })
   decisions.set(7, 3)
   await next()
-  server.isAway = true
+  server.isDown = true
   await next(3)
   expect(await shown()).toHaveLength(METRICS.length)
   await next()
   expect(await shown()).toEqual([])
-  server.isAway = false
+  server.isDown = false
   await next()
   expect(await shown()).toHaveLength(METRICS.length)
 })

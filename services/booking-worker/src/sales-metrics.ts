@@ -6,7 +6,7 @@ import { Gauge, type Registry } from 'prom-client'
 const SHOWN_EVENTS = 50
 /** Decisions that each read counts. */
 const COUNTED_DECISIONS = 2000
-/** Events whose rank is remembered. */
+/** Events whose scores are remembered. */
 const RANKED_EVENTS = 1000
 /** After this time without decisions, an event counts half as much, ms. */
 const HALF_LIFE_MS = 300_000
@@ -15,7 +15,7 @@ const LEAST_SCORE = 0.01
 
 export interface SalesMetricsDeps {
   registry: Registry
-  /** Counts the latest decisions by event. */
+  /** Counts the latest `limit` decisions by event. */
   countDecisions: (limit: number) => Promise<Map<number, number>>
   /** Reads the sales of those events that exist. */
   readSales: (eventIds: readonly number[]) => Promise<EventSales[]>
