@@ -7,6 +7,7 @@
  */
 import {
   createReaderRedis,
+  createWriteProbe,
   type LineLayout,
   type RedisSettings,
   type RedisTarget,
@@ -144,4 +145,21 @@ export function onEachShard<T>(
   }
   for (const connection of redis.connections) createdFor(connection.redis)
   return (prefix) => createdFor(redis.of(prefix))
+}
+
+/** True if all connections are open. */
+export function isConnected({ connections }: Pick<LineRedis, 'connections'>): boolean {
+  return connections.every(({ redis }) => redis.status === 'ready')
+}
+
+/**
+ * Asks whether all shards accept writes; see `createWriteProbe`.
+ *
+ * @returns a function that asks. It rejects with the first error of a shard
+ */
+export function createShardProbe({
+  connections,
+}: Pick<LineRedis, 'connections'>): () => Promise<unknown> {
+  const probes = connections.map(({ redis, prefixes }) => createWriteProbe(redis, prefixes[0]))
+  return () => Promise.all(probes.map((ask) => ask()))
 }

@@ -1,6 +1,6 @@
 import { assertWritable, type Pool } from '@ticket-line/db'
-import { createWriteProbe, every, type ProbeResult, watchServer } from '@ticket-line/shared'
-import type { LineRedis } from '../line-redis.js'
+import { every, type ProbeResult, watchServer } from '@ticket-line/shared'
+import { createShardProbe, isConnected, type LineRedis } from '../line-redis.js'
 import type { Availability } from './types.js'
 
 export interface AvailabilityDeps {
@@ -31,8 +31,7 @@ const DOUBT_MS = 5000
  * at once, a timeout says nothing about the server, and the state stays as it was.
  */
 export function watchAvailability(deps: AvailabilityDeps): Availability & { stop: () => void } {
-  const { pool } = deps
-  const { connections } = deps.redis
+  const { redis, pool } = deps
   const available = { redis: false, postgres: true }
   const repliedAtMs = { redis: Number.NEGATIVE_INFINITY, postgres: Number.NEGATIVE_INFINITY }
   const eventLoop = watchEventLoop()
@@ -60,22 +59,19 @@ export function watchAvailability(deps: AvailabilityDeps): Availability & { stop
       onResult: (result, startedAtMs) => onResult(server, result, startedAtMs),
     })
 
-  const isConnected = (): boolean => connections.every(({ redis }) => redis.status === 'ready')
-  const probes = connections.map(({ redis, prefixes }) => createWriteProbe(redis, prefixes[0]))
+  const askShards = createShardProbe(redis)
   const redisWatch = watch('redis', () =>
-    isConnected()
-      ? Promise.all(probes.map((probeRedis) => probeRedis()))
-      : Promise.reject(new Error('not connected')),
+    isConnected(redis) ? askShards() : Promise.reject(new Error('not connected')),
   )
   const postgresWatch = watch('postgres', () => assertWritable(pool))
   // A new connection does not prove that Redis accepts writes, so this probes at once.
-  for (const { redis } of connections) {
-    redis.on('ready', () => void redisWatch.runNow())
-    redis.on('close', () => set('redis', false))
+  for (const connection of redis.connections) {
+    connection.redis.on('ready', () => void redisWatch.runNow())
+    connection.redis.on('close', () => set('redis', false))
   }
 
   return {
-    redis: () => available.redis && isConnected(),
+    redis: () => available.redis && isConnected(redis),
     postgres: () => available.postgres,
     stop() {
       void redisWatch.stop()

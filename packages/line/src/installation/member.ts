@@ -4,13 +4,18 @@ import {
   type Closers,
   checkRedisAt,
   createPatientRedis,
-  createWriteProbe,
   every,
   type LineLayout,
   type Log,
   probe,
 } from '@ticket-line/shared'
-import { type LineRedis, nameOfConnection, openLineRedis, redisTargets } from '../line-redis.js'
+import {
+  createShardProbe,
+  type LineRedis,
+  nameOfConnection,
+  openLineRedis,
+  redisTargets,
+} from '../line-redis.js'
 import { createInstallationWatch } from './watch.js'
 
 /**
@@ -60,12 +65,9 @@ export async function joinInstallation(deps: MemberDeps): Promise<Member> {
     }).on('error', (error) => log.warn({ err: error }, 'Redis connection error')),
   )
   closers.push('redis', () => redis.disconnect())
-  const probes = redis.connections.map((connection) =>
-    createWriteProbe(connection.redis, connection.prefixes[0]),
-  )
-  const writeToRedis = async () => void (await Promise.all(probes.map((ask) => ask())))
+  const askShards = createShardProbe(redis)
   // If Redis refuses the write, the connection reconnects (`reconnection` in `packages/shared`).
-  const probing = every(PROBE_INTERVAL_MS, writeToRedis, { onError: () => undefined })
+  const probing = every(PROBE_INTERVAL_MS, askShards, { onError: () => undefined })
   closers.push('redis probe', () => void probing.stop())
   await checkRedisAt(redisTargets(config.redis, layout), { production, log })
 
@@ -85,7 +87,7 @@ export async function joinInstallation(deps: MemberDeps): Promise<Member> {
     checkNow: installation.checkNow,
     async findUnreachable() {
       const [redis, postgres] = await Promise.all([
-        probe(writeToRedis, PROBE_TIMEOUT_MS),
+        probe(askShards, PROBE_TIMEOUT_MS),
         probe(() => assertWritable(pool), PROBE_TIMEOUT_MS),
       ])
       return [

@@ -3,7 +3,7 @@ import { type LineLayout, parseRedisInfo, writeTogether } from '@ticket-line/sha
 import type { Redis } from 'ioredis'
 import { countEvents, createDepthCounter } from '../depth.js'
 import { lineBase, linePrefix, readyKey, recoveringKey, shardPrefixes } from '../keys.js'
-import { type LineRedis, onEachShard } from '../line-redis.js'
+import { isConnected, type LineRedis, onEachShard } from '../line-redis.js'
 import { createLineQueues, type JobToStore } from '../queues.js'
 import { defineEndRecovery, definePutFirst, defineRelistJob } from '../scripts.js'
 import { sendWakeUp } from '../wake-ups.js'
@@ -62,7 +62,7 @@ export function createRecoveryRedis(redis: LineRedis, layout: LineLayout): Recov
   const wake = (lineName: string): Promise<unknown> => sendWakeUp(redis, layout, lineName)
 
   return {
-    isConnected: () => redis.connections.every((connection) => connection.redis.status === 'ready'),
+    isConnected: () => isConnected(redis),
     onDisconnected(listener) {
       for (const connection of redis.connections) connection.redis.on('close', listener)
     },
