@@ -28,6 +28,15 @@ export interface LineLength {
   activeJobs: number
 }
 
+/** What an overview adds up about a line that has work. */
+interface LineFigures {
+  queuedJobs: number
+  /** Undecided commands. */
+  undecided: number
+  /** When its oldest job was made, ms since 1970. */
+  oldestJobAtMs: number
+}
+
 /** Figures about all lines of the installation. */
 export interface LinesOverview {
   /** Lines that have queued or active jobs. */
@@ -142,7 +151,7 @@ export function createLineRegistry(redis: LineRedis, layout: LineLayout): LineRe
   }
 
   /** Reads lines that had work a moment ago. Lines that are empty by now are left out. */
-  async function read(lineNames: string[], prefix: string) {
+  async function read(lineNames: string[], prefix: string): Promise<LineFigures[]> {
     const pipeline = redis.of(prefix).pipeline()
     for (const base of lineNames.map(baseOf)) {
       pipeline.llen(queuedJobsKey(base))
@@ -221,7 +230,7 @@ export function createLineRegistry(redis: LineRedis, layout: LineLayout): LineRe
         deepestLine: 0,
         oldestJobAtMs: undefined,
       }
-      function add(line: Awaited<ReturnType<typeof read>>[number]): void {
+      function add(line: LineFigures): void {
         overview.linesWithWork += 1
         overview.queuedJobs += line.queuedJobs
         overview.undecidedCommands += line.undecided

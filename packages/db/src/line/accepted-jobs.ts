@@ -16,7 +16,7 @@ export interface UndecidedPage {
   next: number | undefined
 }
 
-/** A recorded job and its place in the line, as `GET /jobs` shows it if Redis has lost the job. */
+/** A recorded job and what is ahead of it, as `GET /jobs` shows it if Redis has lost the job. */
 export interface AcceptedPlace {
   payload: JobPayload
   /** How many commands of its line were recorded before it and are not decided. */

@@ -32,8 +32,8 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  * `pipeline: true`. PostgreSQL plans each of them once per connection.
  *
  * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
- * reply, so that BEGIN shares a round trip with the statements that follow. In the same way, {@link
- * sendLast} lets the last statements share a round trip with Drizzle's COMMIT. If a statement fails
+ * reply, so that BEGIN shares a round trip with the statements that follow. In the same way,
+ * `sendLast` lets the last statements share a round trip with Drizzle's COMMIT. If a statement fails
  * whose reply nobody has awaited, the next round trip or COMMIT fails with its error.
  */
 export class LineConnection {
@@ -179,7 +179,7 @@ export async function inTransaction<T>(
     })
   } catch (error) {
     const first = (failed ?? connection.failure ?? { error }).error
-    // If ROLLBACK fails as well, Drizzle throws only the error of the ROLLBACK.
+    // Drizzle may wrap this error. If ROLLBACK fails as well, it throws only the error of ROLLBACK.
     const isSame = error === first || (error as Error).cause === first
     closes =
       !isSame ||

@@ -61,8 +61,8 @@ export function createAcceptance(deps: AcceptanceDeps): Acceptance {
   async function record(job: PendingJob): Promise<void> {
     transitionRecord(job, 'recording')
     const { isRecorded, generation } = await deps.recordAccepted(job)
-    const isKept = generation !== undefined && generation === job.generation
-    end(job, !isRecorded ? 'unrecordable' : isKept ? 'recorded' : 'unconfirmed')
+    const hasSameGeneration = generation !== undefined && generation === job.generation
+    end(job, !isRecorded ? 'unrecordable' : hasSameGeneration ? 'recorded' : 'unconfirmed')
   }
 
   /** Makes sure that Redis has a job whose record is committed. */

@@ -122,7 +122,8 @@ export function createLineClient(options: LineClientOptions): LineService {
     const found = await Promise.all(
       prefixes.map((prefix) => redis.of(prefix).get(readyKey(prefix))),
     )
-    // After a failover, the new Redis may have the key of the old one. The connection broke then.
+    // After a failover, the new Redis may have the key of the old one. But the connection broke
+    // then, so this process is unsure and knows no generation.
     const known = options.readiness.generation()
     return found.every((generation) => generation === known) ? known : undefined
   }
