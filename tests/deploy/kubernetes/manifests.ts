@@ -53,12 +53,18 @@ export const secretVariablesOf = (workload: Manifest): string[] =>
 interface Kustomization {
   resources?: string[]
   components?: string[]
-  configMapGenerator?: { name: string; envs?: string[] }[]
+  configMapGenerator?: {
+    name: string
+    envs?: string[]
+    literals?: string[]
+    options?: { labels: Record<string, string> }
+  }[]
+  images?: { name: string }[]
 }
 
 /** Reads all objects of a YAML file. Duplicate keys throw. */
 export function readManifests(file: string): Manifest[] {
-  return parseAllDocuments(readFileSync(fromRoot(file), 'utf8')).map((document) => {
+  return parseAllDocuments(read(file)).map((document) => {
     const [error] = document.errors
     if (error !== undefined) throw new Error(`${file}: ${error.message}`)
     return document.toJS()
@@ -66,8 +72,8 @@ export function readManifests(file: string): Manifest[] {
 }
 
 /** The kustomization of a folder, such as `deploy/kubernetes/base`. */
-export function readKustomization(folder: string): Kustomization & Record<string, unknown> {
-  return parse(readFileSync(fromRoot(folder, 'kustomization.yml'), 'utf8'))
+export function readKustomization(folder: string): Kustomization {
+  return parse(read(`${folder}/kustomization.yml`))
 }
 
 /**
@@ -92,7 +98,7 @@ export function readObjects(folder: string): Manifest[] {
 }
 
 function readVariables(file: string): Record<string, string> {
-  const lines = readFileSync(fromRoot(file), 'utf8').split('\n')
+  const lines = read(file).split('\n')
   return Object.fromEntries(
     lines
       .filter((line) => /^\w+=/.test(line))

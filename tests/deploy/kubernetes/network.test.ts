@@ -14,7 +14,7 @@ import {
   SERVICES,
 } from './manifests.ts'
 
-describe('the network policies', () => {
+describe('the network policies in deploy/kubernetes', () => {
   const everything = [...SERVICES, 'migration', 'ops']
 
   /** The components that a policy selects. */
@@ -84,7 +84,7 @@ describe('the network policies', () => {
     expect(portsOf('to-collector')).toEqual([Number(collector.split(':').at(-1))])
   })
 
-  it('let nobody reach private addresses through the internet', () => {
+  it('leave private addresses out of what they call the internet', () => {
     const [{ to }] = named('NetworkPolicy', 'to-internet').spec.egress
     const [{ ipBlock }] = to
     for (const network of ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'])
@@ -93,7 +93,7 @@ describe('the network policies', () => {
     expect(to[1]).toEqual({ ipBlock: { cidr: '2000::/3' } })
   })
 
-  it('name the namespace labels that the documentation tells you to set', () => {
+  it('select namespaces by the labels that the documentation tells you to set', () => {
     for (const name of ['calls-api', 'reads-metrics']) {
       const [{ from }] = named('NetworkPolicy', name).spec.ingress
       expect(from).toEqual([

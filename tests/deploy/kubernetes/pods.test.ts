@@ -27,7 +27,7 @@ import {
   workloads,
 } from './manifests.ts'
 
-describe('the settings', () => {
+describe('the settings in deploy/kubernetes', () => {
   const sources = globSync('{packages,services}/*/src/**/*.ts', { cwd: fromRoot('.') })
     .filter((file) => !file.endsWith('.test.ts'))
     .map(read)
@@ -35,10 +35,9 @@ describe('the settings', () => {
 
   it('are variables that the documentation lists and the code reads', () => {
     const documentation = read('docs/configuration.md')
-    const example = readKustomization(`${FOLDER}/example`).configMapGenerator as unknown as {
-      literals: string[]
-    }[]
-    const changed = example.flatMap(({ literals }) => literals).map((text) => text.split('=')[0])
+    const { configMapGenerator = [] } = readKustomization(`${FOLDER}/example`)
+    const assignments = configMapGenerator.flatMap(({ literals = [] }) => literals)
+    const changed = assignments.map((text) => text.split('=')[0])
     const inSecrets = [...secrets.values()].flat()
     const names = [...Object.keys(settings), ...changed, ...inSecrets]
     expect(names.length).toBeGreaterThan(12)
@@ -55,7 +54,7 @@ describe('the settings', () => {
     expect(ofKind('Secret')).toEqual([])
   })
 
-  it('that are secret come from the Secrets in the documentation, and from nowhere else', () => {
+  it('come from the ConfigMap and from the Secrets in the documentation only', () => {
     for (const workload of workloads) {
       const { env, envFrom } = containerOf(workload)
       expect(env, nameOf(workload)).toBeUndefined()
@@ -89,7 +88,7 @@ describe('the settings', () => {
   })
 })
 
-describe('the services', () => {
+describe('the services in deploy/kubernetes', () => {
   it('start with the settings and Secrets of their pods, and pass their probes', async () => {
     const base = await createBase()
     onTestFinished(() => base.remove())
@@ -125,7 +124,7 @@ describe('the services', () => {
   })
 })
 
-describe('the pods', () => {
+describe('the pods in deploy/kubernetes', () => {
   it.each(workloads.map((workload) => [nameOf(workload), workload] as const))(
     'of %s are as strict as the containers of Compose',
     (_name, workload) => {
@@ -229,8 +228,8 @@ function bytesOf(quantity: string): number {
   return Number(number) * 1024 ** (['Ki', 'Mi', 'Gi'].indexOf(unit) + 1)
 }
 
-describe('the objects that refer to the deployments', () => {
-  it('include a disruption budget for each service, which lets one process move at a time', () => {
+describe('the objects in deploy/kubernetes that refer to Deployments', () => {
+  it('include a disruption budget for each service, so that one pod is evicted at a time', () => {
     const budgets = ofKind('PodDisruptionBudget')
     expect(budgets.map(nameOf).toSorted()).toEqual(SERVICES.toSorted())
     for (const { metadata, spec } of budgets) {
@@ -252,7 +251,7 @@ describe('the objects that refer to the deployments', () => {
     expect(backend).toEqual({ name: nameOf(service), port: { name: service.spec.ports[0].name } })
   })
 
-  it('include monitoring of each service, as the job that the alerts expect, with the token', () => {
+  it('include monitoring of each service, with the job names of the alerts and the token', () => {
     const [{ spec }, ...more] = ofKind('PodMonitor')
     expect(more).toEqual([])
     expect(spec.jobLabel).toBe(COMPONENT)

@@ -1,9 +1,8 @@
-import { execFileSync } from 'node:child_process'
 import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { run } from '../../../tools/dev-stack/commands.mjs'
+import { run, which } from '../../../tools/dev-stack/commands.mjs'
 import { fromRoot } from '../../../tools/dev-stack/files.mjs'
 import {
   COMPONENT,
@@ -23,7 +22,9 @@ import {
   workloads,
 } from './manifests.ts'
 
-describe('the published schemas', () => {
+const hasKubectl = which('kubectl') !== undefined
+
+describe('the published schemas of Kubernetes', () => {
   /** Packages that are generated from the schemas of custom resources, by their API groups. */
   const custom: Record<string, string> = {
     'keda.sh': '@kubernetes-models/keda',
@@ -74,7 +75,7 @@ describe('the published schemas', () => {
     await compile(whole)
   })
 
-  it('refuse a wrong value and an unknown field, so the checks above work', async () => {
+  it('refuse a wrong value and an unknown field', async () => {
     const wrong = structuredClone(named('Deployment', 'api'))
     wrong.spec.replicas = 'two'
     expect(await faultsOf(wrong)).toHaveLength(1)
@@ -84,10 +85,8 @@ describe('the published schemas', () => {
     await expect(compile([unknown])).rejects.toThrow('runAsNonroot')
   })
 
-  it.skipIf(!hasKubectl())('accept what kubectl builds from the example', async () => {
-    const text = execFileSync('kubectl', ['kustomize', fromRoot(FOLDER, 'example')], {
-      encoding: 'utf8',
-    })
+  it.skipIf(!hasKubectl)('accept what kubectl builds from the example', async () => {
+    const text = await run('kubectl', ['kustomize', fromRoot(FOLDER, 'example')])
     const built: Manifest[] = parseAllDocuments(text).map((document) => document.toJS())
     expect((await Promise.all(built.map(faultsOf))).flat()).toEqual([])
     await compile(built)
@@ -106,16 +105,7 @@ describe('the published schemas', () => {
   })
 })
 
-function hasKubectl(): boolean {
-  try {
-    execFileSync('kubectl', ['version', '--client'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-describe('the kustomizations', () => {
+describe('the kustomizations in deploy/kubernetes', () => {
   it('include every file of their folders', () => {
     for (const folder of ['base', 'keda', 'prometheus', 'example']) {
       const text = read(`${FOLDER}/${folder}/kustomization.yml`)
@@ -127,7 +117,7 @@ describe('the kustomizations', () => {
 
   it('give each image of the base a name and a tag in the example', () => {
     const used = new Set(workloads.map((workload) => containerOf(workload).image))
-    const images = readKustomization(`${FOLDER}/example`)['images'] as { name: string }[]
+    const { images = [] } = readKustomization(`${FOLDER}/example`)
     expect(new Set(images.map(({ name }) => name))).toEqual(used)
   })
 
@@ -147,10 +137,8 @@ describe('the kustomizations', () => {
     )
     const expected = ['settings', 'migration', ...SERVICES, 'ops', 'autoscaling', 'monitoring']
     expect(components).toEqual(new Set(expected))
-    const { options } = (readKustomization(`${FOLDER}/base`).configMapGenerator?.[0] ?? {}) as {
-      options?: { labels: Record<string, string> }
-    }
-    expect(options?.labels).toEqual({ [PART_OF]: 'ticket-line', [COMPONENT]: 'settings' })
+    const [first] = readKustomization(`${FOLDER}/base`).configMapGenerator ?? []
+    expect(first?.options?.labels).toEqual({ [PART_OF]: 'ticket-line', [COMPONENT]: 'settings' })
   })
 
   it('are applied by the documentation in the order that an upgrade needs', () => {
