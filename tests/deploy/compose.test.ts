@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { outputOf } from '../stack/output.ts'
 
 const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
 /** The services by name, each with its text. */
@@ -123,7 +124,9 @@ describe('docker-compose.yml', () => {
     }
     const stdio = ['ignore', 'pipe', 'inherit'] as const
     const shell = spawn('sh', [fromRoot('deploy/redis/start.sh')], { env, stdio: [...stdio] })
-    const [given, ...settings] = (await outputOf(shell)).trimEnd().split('\n')
+    const output = outputOf(shell)
+    await once(shell, 'close')
+    const [given, ...settings] = output().trimEnd().split('\n')
     expect(given).toBe('-')
     const digest = (text: string) => createHash('sha256').update(text).digest('hex')
     const service = settings.pop() ?? ''
@@ -150,12 +153,3 @@ describe('docker-compose.yml', () => {
     expect(rights.join(' ')).not.toMatch(/@|flush|config|tickets/)
   })
 })
-
-async function outputOf(child: ChildProcess): Promise<string> {
-  let text = ''
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk
-  })
-  await once(child, 'close')
-  return text
-}

@@ -1,19 +1,21 @@
 /**
- * Kills containers of a running Compose stack under load, one after the other, and checks that each
- * time bookings are decided again within 15 s, that nothing that was acknowledged is lost, and that
- * no promise is broken. Start the stack with at least two API processes, two workers and a high
- * RATE_LIMIT, then run
+ * Kills containers of a running Compose stack under load, one after the other. It checks that
+ * bookings are decided again within 15 s of each kill, that no acknowledged command is lost, and
+ * that no promise is broken. Start the stack with at least two API processes, two workers and a
+ * high RATE_LIMIT, then run
  *
  *     BASE_URL=https://localhost:8443 NODE_EXTRA_CA_CERTS=tls/fullchain.pem JWT_SECRET=… \
  *       node tests/deploy/kill.ts
  *
- * `COMPOSE` is the command with its options (default `docker compose`), `DOCKER` the one of the
- * engine (default `docker`), and `PROXY` the service that is in front (default `proxy-tls`).
+ * `COMPOSE` is the command of Compose with its options (default `docker compose`), `DOCKER` is that
+ * of the engine (default `docker`), and `PROXY` is the service that clients connect to (default
+ * `proxy-tls`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createEvent, report, run, runCompose, runOps, send, startLoad, tokenOf } from './load.ts'
 
 const engine = (process.env['DOCKER'] ?? 'docker').split(' ')
+/** The services, in the order in which a container of each is killed. */
 const KILLED = [
   'booking-worker',
   'api',
@@ -22,6 +24,7 @@ const KILLED = [
   'postgres',
   process.env['PROXY'] ?? 'proxy-tls',
 ]
+/** Within this time after a kill, a booking must succeed. */
 const LIMIT_MS = 15_000
 /** How long the load continues after each recovery. */
 const SETTLE_MS = 4000
@@ -45,7 +48,7 @@ async function timeToBook(userId: string): Promise<number> {
       await createEvent(eventId, 1)
       if ((await send('POST', '/book', token, { eventId })).status === 200) break
     } catch {
-      // Nothing answers yet.
+      // The proxy or the API does not respond yet.
     }
     await sleep(100)
   }
@@ -76,7 +79,7 @@ for (const [job, token] of load.acknowledged) {
 if (lost > 0) problems.push(`${lost} of ${load.acknowledged.size} acknowledged commands are lost`)
 const verified = await runOps('verify')
 if (verified.ok !== true) problems.push('ops verify found broken promises')
-// A request whose container was killed gets no response of the API, or one without an outcome.
+// A request to a killed container gets no response from the API, or one without an outcome.
 for (const [what, count] of report(load, / (2\d\d|404|409|502|503|504)$|socket|ECONN|SocketError/))
   problems.push(`${count} × ${what}`)
 console.log(`${load.acknowledged.size} acknowledged commands were looked up at the end.`)

@@ -1,7 +1,8 @@
-/** Load on a running Compose stack, for the programs beside this file. */
+/** Load on a running Compose stack, for `kill.ts` and `scale.ts`. */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signToken } from '../stack/client.ts'
+import { outputOf } from '../stack/output.ts'
 
 const baseUrl = process.env['BASE_URL'] ?? 'http://127.0.0.1:8080'
 const secret = process.env['JWT_SECRET'] ?? ''
@@ -36,7 +37,7 @@ export async function startLoad(): Promise<Load> {
     statuses.set(what, (statuses.get(what) ?? 0) + 1)
   }
 
-  async function ask(method: string, path: string, token: string, body?: unknown) {
+  async function request(method: string, path: string, token: string, body?: unknown) {
     const startedAt = performance.now()
     const name = `${method} ${path.replace(/\d+/g, ':id')}`
     try {
@@ -57,8 +58,8 @@ export async function startLoad(): Promise<Load> {
     for (let turn = 0; !stopped; turn++) {
       const token = await tokenOf(`client-${index}-${turn % 40}`)
       const eventId = firstEvent + ((index + turn) % EVENTS)
-      await ask('POST', turn % 3 === 2 ? '/cancel' : '/book', token, { eventId })
-      if (turn % 10 === 0) await ask('GET', `/status/${eventId}`, token)
+      await request('POST', turn % 3 === 2 ? '/cancel' : '/book', token, { eventId })
+      if (turn % 10 === 0) await request('GET', `/status/${eventId}`, token)
       await sleep(PAUSE_MS)
     }
   }
@@ -76,18 +77,16 @@ export async function startLoad(): Promise<Load> {
   }
 }
 
-/** Sends a request to the stack. */
+/** Sends a request to the stack. @param body becomes JSON */
 export function send(
   method: string,
   path: string,
   token: string,
   body?: unknown,
-  headers: Record<string, string> = {},
 ): Promise<Response> {
   return fetch(`${baseUrl}${path}`, {
     method,
     headers: {
-      ...headers,
       authorization: `Bearer ${token}`,
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },
@@ -106,23 +105,21 @@ export async function createEvent(eventId: number, totalTickets: number): Promis
     throw new Error(`/initialize answered ${status}: is the stack up at ${baseUrl}?`)
 }
 
-/** Runs Compose with these arguments. */
+/** Runs a command of Compose until it ends. */
 export function runCompose(args: string[]): Promise<{ code: number | null; stdout: string }> {
   return run([...compose, ...args])
 }
 
+/** Runs a command until it ends. What it prints to stderr is shown. */
 export function run([command = '', ...args]: string[]): Promise<{
   code: number | null
   stdout: string
 }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let stdout = ''
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text
-    })
+    const stdout = outputOf(child)
     child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout }))
+    child.on('close', (code) => resolve({ code, stdout: stdout() }))
   })
 }
 

@@ -2,6 +2,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
@@ -11,12 +13,12 @@ import { until } from '../../tools/dev-stack/wait.mjs'
 
 const version = /nginx\/(\d+)\.(\d+)/.exec(spawnSync('nginx', ['-v']).stderr?.toString() ?? '')
 export const hasNginx = version !== null
-/** Older ones have HTTP/2 as a parameter of `listen`. */
+/** Older versions have HTTP/2 as a parameter of `listen`. */
 const hasHttp2 = Number(version?.[1] ?? 0) * 1000 + Number(version?.[2] ?? 0) >= 1025
 
 export interface Nginx {
   url: string
-  /** The certificate of `https`, which is its own authority. */
+  /** The certificate of `https`, as PEM. It is its own authority. */
   ca: string
 }
 
@@ -29,6 +31,18 @@ export function makeCertificate(): string {
   return folder
 }
 
+/** Starts a server in place of the API, which responds with the headers that it got. */
+export async function startEcho(): Promise<string> {
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(request.headers))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
 /** Writes the configuration of Compose with other paths and ports. @returns its folder */
 export async function writeConfiguration(apiUrl: string, certificates = '') {
   const folder = mkdtempSync(path.join(tmpdir(), 'nginx-'))
@@ -37,7 +51,7 @@ export async function writeConfiguration(apiUrl: string, certificates = '') {
   for (const name of readdirSync(fromRoot('deploy/nginx')).filter((name) => /conf$/.test(name))) {
     const text = readFileSync(fromRoot('deploy/nginx', name), 'utf8')
       .replaceAll(' /tmp/', ` ${folder}/`)
-      // Without Docker it may be a socket, which nginx cannot open by its path.
+      // Outside of Docker, this may be a socket, which nginx cannot open by its path.
       .replace('/dev/stderr', 'stderr')
       .replace('set $api api:3000;', `set $api ${new URL(apiUrl).host};`)
       .replace('listen 8080 ', `listen 127.0.0.1:${http} `)

@@ -1,11 +1,11 @@
 /**
- * Scales a running Compose stack up and down under load and checks that no request is answered 5xx,
- * no connection is refused and no promise is broken. Start the stack with `docker compose up` and a
+ * Scales a running Compose stack up and down under load and checks that no request gets a 5xx, no
+ * connection is refused and no promise is broken. Start the stack with `docker compose up` and a
  * high RATE_LIMIT, then run
  *
  *     BASE_URL=http://127.0.0.1:8080 JWT_SECRET=… node tests/deploy/scale.ts
  *
- * `COMPOSE` is the command with its options (default `docker compose`).
+ * `COMPOSE` is the command of Compose with its options (default `docker compose`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { report, runCompose, runOps, startLoad } from './load.ts'
@@ -24,7 +24,7 @@ const scaled = new Map([
   ['api', 1],
 ])
 
-/** Compose resets every number that is not given again, so all of them are given each time. */
+/** Compose resets every number that a command leaves out, so each command has all of them. */
 async function scale(service: string, containers: number): Promise<void> {
   scaled.set(service, containers)
   const numbers = [...scaled].flatMap(([name, number]) => ['--scale', `${name}=${number}`])

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,6 +9,7 @@ import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { freePort } from '../../tools/dev-stack/ports.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { codeBlocks } from '../stack/code-blocks.ts'
+import { outputOf } from '../stack/output.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const examples = codeBlocks('packages/client/README.md', 'ts')
@@ -101,12 +102,3 @@ describe('the README of the client', () => {
     }
   })
 })
-
-/** @returns what a process has printed so far */
-function outputOf({ stdout }: ChildProcess): () => string {
-  let text = ''
-  stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk
-  })
-  return () => text
-}
