@@ -2,16 +2,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { beforeAll, describe, it, onTestFinished } from 'vitest'
+import { canUseApt, fetchProgram } from '../../tools/dev-stack/apt.mjs'
 import { run, which } from '../../tools/dev-stack/commands.mjs'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
-import { canFetchRedis, fetchProgram } from '../../tools/dev-stack/redis-apt.mjs'
 import { dashboards, expressionsOf } from './dashboards.ts'
 
 /** Prometheus's own tool. If it is not on PATH, that of the distribution is downloaded: 28 MB. */
 let promtool: string | undefined
 beforeAll(async () => {
   promtool = which('promtool')
-  if (promtool === undefined && canFetchRedis())
+  if (promtool === undefined && canUseApt())
     promtool = await fetchProgram('prometheus', 'promtool').catch(() => undefined)
 }, 300_000)
 

@@ -1,23 +1,10 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
-import { run, which } from './commands.mjs'
-import { makePlainFolder, readText, toolsDir } from './files.mjs'
+import { withApt } from './apt.mjs'
+import { run } from './commands.mjs'
+import { toolsDir } from './files.mjs'
 
-// Unpacks the Redis or Valkey of Debian or Ubuntu into `.tools`. This needs no root and changes
-// nothing on the system: apt uses its own lists and cache there and checks signatures as always,
-// and `dpkg -x` only unpacks.
-
-/** The maximum time for one call of apt. Without a network, apt would try every source in turn. */
-const timeoutMs = 120_000
+// Unpacks the Redis or Valkey of Debian or Ubuntu into `.tools`.
 
 /** @typedef {'redis' | 'valkey'} RedisProduct */
 
@@ -44,10 +31,6 @@ const privateRedis = (product) => ({
   env: libraryEnv(homeOf(product)),
 })
 
-export function canFetchRedis() {
-  return ['apt-get', 'apt-cache', 'dpkg', 'ldd'].every((tool) => which(tool) !== undefined)
-}
-
 /** @type {Map<RedisProduct, Promise<PrivateRedis>>} */
 const fetching = new Map()
 
@@ -64,68 +47,29 @@ export function fetchRedis(product = 'redis') {
 }
 
 /**
- * Downloads 9 MB of package lists and 1.4 MB of packages.
+ * Downloads 1.4 MB of packages.
  *
  * @param {RedisProduct} product
  * @returns {Promise<PrivateRedis>}
  */
-async function download(product) {
-  // A quote in a path could not be escaped in apt.conf.
-  const work = makePlainFolder('apt')
-  try {
-    const env = await prepareApt(work, product)
-    const unpacked = path.join(work, 'unpacked')
-    const debs = path.join(work, 'debs')
-    // The update fails if any source is out of reach. Only the download below has to succeed.
-    await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
+function download(product) {
+  // Debian 12 has Valkey in its backports only.
+  const options = { backports: product === 'valkey' }
+  return withApt(async ({ unpacked, unpack, missing }) => {
     let wanted = [`${product}-tools`]
     // Libraries may depend on other libraries. Two rounds have always been enough.
     for (let round = 0; round < 4; round++) {
-      await run('apt-get', ['download', ...wanted], { env, cwd: debs, timeoutMs })
-      for (const deb of readdirSync(debs)) {
-        await run('dpkg', ['-x', path.join(debs, deb), unpacked])
-        rmSync(path.join(debs, deb))
-      }
+      await unpack(wanted)
       if (!(await lacksLibraries(unpacked, product))) break
-      wanted = await missingPackages(wanted, env)
+      wanted = await missing(wanted)
     }
     // The tools contain the server as redis-check-rdb. The name by which it is called decides what
     // it does.
     const server = path.join(unpacked, 'usr/bin', `${product}-server`)
     if (!existsSync(server)) symlinkSync(`${product}-check-rdb`, server)
     place(unpacked, homeOf(product))
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
-  return privateRedis(product)
-}
-
-/**
- * Downloads a package, and keeps a program of it that needs only the libraries of the system.
- *
- * @param {string} packageName
- * @param {string} program
- * @returns {Promise<string>} its path; rejects if the distribution has no such package
- */
-export async function fetchProgram(packageName, program) {
-  const home = path.join(toolsDir, packageName)
-  const kept = path.join(home, program)
-  if (existsSync(kept)) return kept
-  const work = makePlainFolder('apt')
-  try {
-    const env = await prepareApt(work, 'redis')
-    const [unpacked, debs] = [path.join(work, 'unpacked'), path.join(work, 'debs')]
-    await run('apt-get', ['update'], { env, timeoutMs }).catch(() => {})
-    await run('apt-get', ['download', packageName], { env, cwd: debs, timeoutMs })
-    for (const deb of readdirSync(debs)) await run('dpkg', ['-x', path.join(debs, deb), unpacked])
-    const copy = `${kept}.${process.pid}`
-    mkdirSync(home, { recursive: true })
-    cpSync(path.join(unpacked, 'usr/bin', program), copy)
-    renameSync(copy, kept)
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
-  return kept
+    return privateRedis(product)
+  }, options)
 }
 
 /**
@@ -144,69 +88,6 @@ function place(unpacked, home) {
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
-}
-
-/**
- * @param {string} work
- * @param {RedisProduct} product
- * @returns {Promise<NodeJS.ProcessEnv>} an environment in which apt uses only folders in `work`
- */
-async function prepareApt(work, product) {
-  for (const folder of [
-    'state/lists/partial',
-    'cache/archives/partial',
-    'sources',
-    'debs',
-    'unpacked',
-  ]) {
-    mkdirSync(path.join(work, folder), { recursive: true })
-  }
-  // If the distribution's sources are in separate files, apt uses only these files, because a third
-  // party's source can be slow or gone.
-  const parts = '/etc/apt/sources.list.d'
-  const ownSources = ['debian.sources', 'ubuntu.sources'].filter((name) =>
-    existsSync(path.join(parts, name)),
-  )
-  for (const name of ownSources) cpSync(path.join(parts, name), path.join(work, 'sources', name))
-  // Debian 12 has Valkey in its backports only.
-  if (product === 'valkey' && ownSources.includes('debian.sources')) {
-    const backports = backportsOf(readText(path.join(parts, 'debian.sources')))
-    writeFileSync(path.join(work, 'sources/backports.sources'), backports)
-  }
-  // Of the system's settings, apt uses only those that say how to reach the sources (a proxy, for
-  // example). Hooks in the other settings would change the system.
-  const acquireSettings = await run('apt-config', ['dump', 'Acquire']).catch(() => '')
-  const config = path.join(work, 'apt.conf')
-  writeFileSync(
-    config,
-    [
-      ...acquireSettings.split('\n').filter((line) => !line.startsWith('Acquire::IndexTargets')),
-      'Acquire::Languages "none";',
-      'Acquire::Retries "1";',
-      'Acquire::http::Timeout "20";',
-      'Dir::Etc::main "/dev/null";',
-      'Dir::Etc::parts "/dev/null";',
-      ...(ownSources.length > 0
-        ? ['Dir::Etc::sourcelist "/dev/null";', `Dir::Etc::sourceparts "${work}/sources";`]
-        : []),
-      `Dir::State "${work}/state";`,
-      'Dir::State::status "/var/lib/dpkg/status";',
-      `Dir::Cache "${work}/cache";`,
-      'APT::Sandbox::User "root";',
-    ].join('\n'),
-  )
-  return { ...process.env, APT_CONFIG: config, LC_ALL: 'C' }
-}
-
-/**
- * The source of Debian's backports, on the server and with the key of Debian's own source.
- *
- * @param {string} sources the text of `debian.sources`
- */
-function backportsOf(sources) {
-  const [, codename] = /^VERSION_CODENAME=(\w+)/m.exec(readText('/etc/os-release')) ?? []
-  const [stanza = ''] = sources.split(/\n\s*\n/)
-  return `${stanza.replace(/^Suites:.*$/m, `Suites: ${codename}-backports`)}\n`
 }
 
 /**
@@ -241,20 +122,4 @@ async function lacksLibraries(unpacked, product) {
     env: libraryEnv(unpacked),
   })
   return listing.includes('not found')
-}
-
-/**
- * The packages that these packages depend on and that are not installed on this system.
- *
- * @param {string[]} packages
- * @param {NodeJS.ProcessEnv} env
- */
-async function missingPackages(packages, env) {
-  const listing = await run('apt-cache', ['depends', '--important', ...packages], { env })
-  const named = [...listing.matchAll(/^\s+(?:Pre)?Depends: ([a-z0-9][\w.+-]*)$/gm)].map((match) =>
-    String(match[1]),
-  )
-  const installed = await run('dpkg-query', ['-W', '-f', `${'$'}{Package}\n`])
-  const have = new Set(installed.split('\n'))
-  return [...new Set(named)].filter((name) => !have.has(name))
 }

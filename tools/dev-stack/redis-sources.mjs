@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
+import { canUseApt } from './apt.mjs'
 import { run, which, works } from './commands.mjs'
-import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
+import { fetchedRedis, fetchRedis } from './redis-apt.mjs'
 import { DamagedData, step, UserError } from './terminal.mjs'
 
 /** @typedef {import('./redis-apt.mjs').RedisProduct} RedisProduct */
@@ -54,7 +55,7 @@ export async function* redisSources(folder, port, from, product) {
     yield { source: `${names[wanted]} in Docker`, ...docker }
   }
   if (from !== 'path') {
-    const fetched = fetchedRedis(wanted) ?? (canFetchRedis() ? await shownFetch(wanted) : undefined)
+    const fetched = fetchedRedis(wanted) ?? (canUseApt() ? await shownFetch(wanted) : undefined)
     if (fetched !== undefined)
       yield { source: `private ${names[wanted]} in .tools`, ...fetched, args: ['-'], inside }
   }

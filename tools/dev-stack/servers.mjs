@@ -1,10 +1,11 @@
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverTarget, showTarget, talk } from './addresses.mjs'
+import { canUseApt } from './apt.mjs'
 import { which } from './commands.mjs'
 import { startPostgres } from './postgres.mjs'
 import { startRedis } from './redis.mjs'
-import { canFetchRedis, fetchedRedis, fetchRedis } from './redis-apt.mjs'
+import { fetchedRedis, fetchRedis } from './redis-apt.mjs'
 import { dockerAnswers } from './redis-sources.mjs'
 import { namedServers } from './settings.mjs'
 import { say, UserError } from './terminal.mjs'
@@ -125,7 +126,7 @@ async function chooseRedis(variable, url, folder) {
 export function fetchRedisEarly(env) {
   const isAvailable =
     namedServers(env).redis || which('redis-server') || which('valkey-server') || fetchedRedis()
-  if (isAvailable || !canFetchRedis() || dockerAnswers()) return
+  if (isAvailable || !canUseApt() || dockerAnswers()) return
   // startRedis() awaits the same download and reports its failure.
   fetchRedis().catch(() => {})
 }
