@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type RedisCluster, startRedisCluster } from '../stack/redis/cluster.ts'
+import { withRedis } from '../stack/redis/connection.ts'
 import { createBase, type System, startSystem } from '../stack/system.ts'
 import { runOps } from './run-ops.ts'
 
@@ -29,13 +29,11 @@ afterAll(async () => {
 })
 
 async function keysInCluster(): Promise<string[]> {
-  const keys: string[] = []
-  for (const { url } of await cluster.masters()) {
-    const redis = new Redis(url)
-    keys.push(...(await redis.keys(`${system.keyPrefix}*`)))
-    redis.disconnect()
-  }
-  return keys
+  const masters = await cluster.masters()
+  const found = masters.map(({ url }) =>
+    withRedis(url, (redis) => redis.keys(`${system.keyPrefix}*`)),
+  )
+  return (await Promise.all(found)).flat()
 }
 
 it('books in the lines of all shards of a cluster, and ops finds nothing wrong', SLOW, async () => {

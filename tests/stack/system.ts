@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { Role } from '@ticket-line/shared'
-import { Redis } from 'ioredis'
 import { type Client, createClient, signToken } from './client.ts'
 import { createEmptyDatabase, createTemplate } from './databases.ts'
 import {
@@ -12,6 +11,7 @@ import {
   startNotifier,
   startWorker,
 } from './processes.ts'
+import { withRedis } from './redis/connection.ts'
 import { createRestrictedUser } from './redis/user.ts'
 import type { Servers } from './servers.ts'
 import type { SharedServers } from './shared-servers.ts'
@@ -211,17 +211,13 @@ async function asShared(own: Servers, build: Build): Promise<SharedServers> {
   }
 }
 
-async function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
-  redis.on('error', () => undefined)
-  try {
+function deleteKeys(redisUrl: string, keyPrefix: string): Promise<void> {
+  return withRedis(redisUrl, async (redis) => {
     // A replica loses its keys with those of its master.
     if ((await redis.role())[0] !== 'master') return
     for await (const keys of redis.scanStream({ match: `*${keyPrefix}*`, count: 1000 })) {
       // In a cluster, one command may delete keys of one slot only.
       await redis.pipeline((keys as string[]).map((key) => ['unlink', key])).exec()
     }
-  } finally {
-    redis.disconnect()
-  }
+  })
 }

@@ -17,12 +17,11 @@ import { until } from './wait.mjs'
  *
  * @param {object} options
  * @param {string} options.folder
- * @param {import('./redis-apt.mjs').RedisProduct} [options.product]
  * @param {string[]} options.settings lines of sentinel.conf: what it monitors
  * @returns {Promise<Server>}
  * @throws {UserError} if no Redis is available outside of Docker, or if it does not start
  */
-export async function startSentinel({ folder, product, settings }) {
+export async function startSentinel({ folder, settings }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const port = await freePort()
   // Sentinel writes its state into its configuration, so it needs a file.
@@ -43,7 +42,7 @@ export async function startSentinel({ folder, product, settings }) {
     await child.stop()
     throw new UserError(`Sentinel did not start:\n${child.tail().slice(-10).join('\n')}`)
   }
-  const sources = redisSources(folder, port, 'local', product)
+  const sources = redisSources(folder, port, 'local')
   const { source, child: first } = await bootFirstWorking(sources, boot)
   let child = first
   return {

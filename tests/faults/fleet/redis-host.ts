@@ -1,7 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
 import type { RedisProduct } from '../../../tools/dev-stack/redis-apt.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
@@ -9,6 +8,7 @@ import { until } from '../../../tools/dev-stack/wait.mjs'
 import { plain } from '../../proxy/moments.ts'
 import { startProxy } from '../../proxy/tcp-proxy.ts'
 import type { Env } from '../../stack/processes.ts'
+import { withRedis } from '../../stack/redis/connection.ts'
 import type { ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import { type MonitoredJournal, startMonitoredJournal } from './monitored-journal.ts'
 
@@ -206,15 +206,4 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
 function addressOf(server: Server): { host: string; port: number } {
   const { hostname, port } = new URL(server.url)
   return { host: hostname, port: Number(port) }
-}
-
-/** Runs a function with a connection that fails at once if Redis is away. */
-export async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, { maxRetriesPerRequest: 0, retryStrategy: () => null })
-  redis.on('error', () => undefined)
-  try {
-    return await work(redis)
-  } finally {
-    redis.disconnect()
-  }
 }

@@ -1,8 +1,9 @@
 import path from 'node:path'
+import { withRedis } from '../../stack/redis/connection.ts'
 import type { ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import { shardsFor, startReplicatedRedis } from '../../stack/servers.ts'
 import { startMonitoredJournal } from './monitored-journal.ts'
-import { PERSISTENCE_SETTINGS, type Persistence, type RedisHost, withRedis } from './redis-host.ts'
+import { PERSISTENCE_SETTINGS, type Persistence, type RedisHost } from './redis-host.ts'
 
 /**
  * Starts a Redis Cluster, or a Redis with Sentinels, for a fleet. Clients learn the addresses of

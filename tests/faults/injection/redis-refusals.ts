@@ -1,4 +1,4 @@
-import { withRedis } from '../fleet/redis-host.ts'
+import { withRedis } from '../../stack/redis/connection.ts'
 
 /** A reason for which a running Redis answers writes with an error, while reads still work. */
 export type RefusalKind = 'readonly' | 'noreplicas' | 'oom'

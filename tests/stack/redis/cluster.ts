@@ -48,8 +48,8 @@ export async function startRedisCluster(options: NodeOptions): Promise<RedisClus
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
 
   async function masters(): Promise<RedisNode[]> {
-    const are = await Promise.all(nodes.map(isMaster))
-    return nodes.filter((_, index) => are[index])
+    const areMasters = await Promise.all(nodes.map(isMaster))
+    return nodes.filter((_, index) => areMasters[index])
   }
 
   async function pickMaster(pick: number): Promise<RedisNode> {

@@ -1,16 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { freePort, portIsFree } from '../../../tools/dev-stack/ports.mjs'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
-import type { RedisProduct } from '../../../tools/dev-stack/redis-apt.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
+import { withRedis } from './connection.ts'
 import type { RedisNode } from './deployment.ts'
 
 export interface NodeOptions {
   /** Gets a folder for each node. */
   folder: string
-  product?: RedisProduct
   /** Lines of redis.conf for all nodes. */
   settings?: string[]
 }
@@ -21,10 +20,14 @@ export const PASSWORD = 'the-same-on-all-nodes'
 /** A cluster node listens for the other nodes on a port that is this much higher. */
 const BUS_PORT_OFFSET = 10_000
 
-/** Starts servers that can replicate one another. */
+/**
+ * Starts servers that can replicate one another. If one does not start, the others are stopped.
+ *
+ * @throws Error if no Redis is available outside of Docker, or if one does not start
+ */
 export async function startNodes(
   count: number,
-  { folder, product, settings = [] }: NodeOptions,
+  { folder, settings = [] }: NodeOptions,
 ): Promise<RedisNode[]> {
   const starts = Array.from({ length: count }, async (_, index): Promise<RedisNode> => {
     const own = path.join(folder, `node-${index}`)
@@ -36,7 +39,6 @@ export async function startNodes(
       from: 'local',
       port,
       settings: [`masterauth ${PASSWORD}`, 'repl-diskless-sync-delay 0', ...settings],
-      ...(product !== undefined && { product }),
     })
     return { ...server, port, folder: own }
   })
@@ -60,22 +62,14 @@ async function freeNodePort(): Promise<number> {
   }
 }
 
-/** Runs a function with a connection that fails at once if the node is away. */
-export async function withNode<T>(
+const COMMAND_TIMEOUT_MS = 5000
+
+/** Runs a function with a connection to a node. It fails soon if the node is away or frozen. */
+export function withNode<T>(
   { url }: Pick<RedisNode, 'url'>,
   work: (redis: Redis) => Promise<T>,
 ): Promise<T> {
-  const redis = new Redis(url, {
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-    commandTimeout: 5000,
-  })
-  redis.on('error', () => undefined)
-  try {
-    return await work(redis)
-  } finally {
-    redis.disconnect()
-  }
+  return withRedis(url, work, COMMAND_TIMEOUT_MS)
 }
 
 export async function isMaster(node: RedisNode): Promise<boolean> {
@@ -89,12 +83,10 @@ export async function isInStep(node: RedisNode): Promise<boolean> {
   ).catch(() => false)
 }
 
-/** @throws Error with `what` if it does not become true in time */
-export async function waitUntil(
-  what: string,
-  check: () => Promise<boolean>,
-  timeoutMs = 30_000,
-): Promise<void> {
-  if (await until(check, { timeoutMs, everyMs: 50 })) return
-  throw new Error(`after ${timeoutMs} ms it is still not true that ${what}`)
+const WAIT_MS = 30_000
+
+/** @throws Error with `what` if it is not true within 30 s */
+export async function waitUntil(what: string, check: () => Promise<boolean>): Promise<void> {
+  if (await until(check, { timeoutMs: WAIT_MS, everyMs: 50 })) return
+  throw new Error(`after ${WAIT_MS} ms it is still not true that ${what}`)
 }

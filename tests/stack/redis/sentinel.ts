@@ -36,24 +36,25 @@ export async function startWatchedRedis(options: NodeOptions): Promise<Replicate
     await stopNodes(nodes)
   }
 
-  /** The master that the Sentinels name. */
+  /** The master that most Sentinels name. @throws Error if they do not agree */
   async function master(): Promise<RedisNode> {
     const addresses = await Promise.allSettled(
       sentinels.map((sentinel) =>
         withNode(sentinel, (redis) => redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)),
       ),
     )
-    const named = addresses.flatMap((result) =>
+    const ports = addresses.flatMap((result) =>
       result.status === 'fulfilled' ? [Number((result.value as string[])[1])] : [],
     )
-    // While Sentinels tell one another of a failover, most of them may still name the old master.
-    const port = named.find((one) => named.filter((other) => other === one).length >= QUORUM)
+    // Right after a failover, some of them still name the old master.
+    const port = ports.find((one) => ports.filter((other) => other === one).length >= QUORUM)
     const node = nodes.find((one) => one.port === port)
     if (node === undefined) throw new Error('the sentinels do not agree on a master')
     return node
   }
 
-  async function moved(from: RedisNode): Promise<void> {
+  /** Waits until another node than `from` is the master. */
+  async function waitForOther(from: RedisNode): Promise<void> {
     await waitUntil('the sentinels name another node', async () => (await master()) !== from)
     const to = await master()
     await waitUntil('the other node is a master', () => isMaster(to))
@@ -75,7 +76,6 @@ export async function startWatchedRedis(options: NodeOptions): Promise<Replicate
         await startSentinel({
           folder: path.join(options.folder, `sentinel-${index}`),
           settings: monitored,
-          ...(options.product !== undefined && { product: options.product }),
         }),
       )
     await waitUntil('every sentinel knows the replicas and the other sentinels', async () =>
@@ -99,7 +99,7 @@ export async function startWatchedRedis(options: NodeOptions): Promise<Replicate
     async killMaster() {
       const killed = await master()
       await killed.kill()
-      await moved(killed)
+      await waitForOther(killed)
       return killed
     },
     async failOver() {
@@ -111,7 +111,7 @@ export async function startWatchedRedis(options: NodeOptions): Promise<Replicate
           () => false,
         ),
       )
-      await moved(from)
+      await waitForOther(from)
     },
     // Sentinels make an old master a replica about 10 s after the failover.
     healthy: () =>

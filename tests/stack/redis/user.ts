@@ -1,5 +1,6 @@
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { fromRoot, readText } from '../../../tools/dev-stack/files.mjs'
+import { withRedis } from './connection.ts'
 
 /** A user of Redis with the rules of `deploy/redis/ticket-line.acl`. */
 export interface RestrictedUser {
@@ -10,7 +11,7 @@ export interface RestrictedUser {
   remove(): Promise<void>
 }
 
-/** It cannot be allowed there, and clients do without it. */
+/** Redis 7.0 lacks this command, so no rule can allow it there. Clients do without it. */
 const UNKNOWN_TO_REDIS_7_0 = 'command: client|setinfo'
 
 /** @returns the rules for an installation with this key prefix */
@@ -26,15 +27,7 @@ export async function createRestrictedUser(
   keyPrefix: string,
 ): Promise<RestrictedUser> {
   const name = `services-of-${keyPrefix}`
-  const withAdmin = async <T>(work: (redis: Redis) => Promise<T>): Promise<T> => {
-    const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
-    redis.on('error', () => undefined)
-    try {
-      return await work(redis)
-    } finally {
-      redis.disconnect()
-    }
-  }
+  const withAdmin = <T>(work: (redis: Redis) => Promise<T>) => withRedis(redisUrl, work)
   await withAdmin((redis) =>
     redis.call('ACL', 'SETUSER', name, 'reset', 'on', '>secret', ...rulesFor(keyPrefix)),
   )
