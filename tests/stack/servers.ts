@@ -13,7 +13,7 @@ export type { Server }
 
 export interface Servers {
   postgres: Server
-  /** If Redis has several servers, this is one of them, and all of them stop together. */
+  /** If Redis has several servers, this is one of them. `stop` then stops all of them. */
   redis: Server
   /** The settings with which a service finds Redis. */
   redisEnv: Env
@@ -30,10 +30,10 @@ type Choice = 'docker' | 'local' | 'embedded'
 /**
  * Starts the servers for the tests. For each of the two it uses the first that is available: the
  * one named by URL, a container (testcontainers), binaries on PATH, private binaries.
- * `TEST_SERVERS=docker|local|embedded` forces one kind. `TEST_REDIS` chooses a Redis Cluster,
- * Sentinels or Valkey.
+ * `TEST_SERVERS=docker|local|embedded` forces one of these ways. `TEST_REDIS` chooses a Redis
+ * Cluster, Sentinels or Valkey.
  *
- * @throws if the forced kind, or every kind, is unavailable
+ * @throws if the forced way, or every way, is unavailable
  */
 export async function startServers(env: NodeJS.ProcessEnv = process.env): Promise<Servers> {
   const forced = readChoice(env['TEST_SERVERS'])
@@ -43,8 +43,8 @@ export async function startServers(env: NodeJS.ProcessEnv = process.env): Promis
     const [postgres, chosenServer] = await bothOrNone(
       choosePostgres(folder, forced, env),
       kind === 'cluster' || kind === 'sentinel'
-        ? startReplicatedRedis(kind, path.join(folder, 'redis')).then(asServers)
-        : chooseRedis(folder, forced, kind, env).then(alone),
+        ? startReplicatedRedis(kind, path.join(folder, 'redis')).then(ofReplicatedRedis)
+        : chooseRedis(folder, forced, kind, env).then(ofOneRedis),
     )
     const { redis } = chosenServer
     return {
@@ -99,18 +99,23 @@ async function choosePostgres(
 
 type RedisServers = Pick<Servers, 'redis' | 'redisEnv' | 'redisUrls'>
 
-const alone = (redis: Server): RedisServers => ({
+const ofOneRedis = (redis: Server): RedisServers => ({
   redis,
   redisEnv: { REDIS_URL: redis.url },
   redisUrls: [redis.url],
 })
 
-/** A cluster gets so many shards that each of three masters has one, and one of them two. */
+/** With 4 shards, each of the three masters of a cluster has a shard, and one of them has two. */
 export function shardsFor(kind: RedisKind): Env {
   return kind === 'cluster' ? { SHARDS: '4' } : {}
 }
 
-/** @param folder gets a folder for each server */
+/**
+ * Starts a cluster, or a Redis that Sentinels watch.
+ *
+ * @param folder gets a folder for each server
+ * @param settings lines of redis.conf for all servers
+ */
 export function startReplicatedRedis(
   kind: ReplicatedRedis['kind'],
   folder: string,
@@ -120,7 +125,7 @@ export function startReplicatedRedis(
   return start({ folder, settings })
 }
 
-function asServers({ kind, nodes, source, env, stop }: ReplicatedRedis): RedisServers {
+function ofReplicatedRedis({ kind, nodes, source, env, stop }: ReplicatedRedis): RedisServers {
   const redisUrls = nodes.map(({ url }) => url)
   const refuse = async (): Promise<void> => {
     throw new Error(`${source} cannot be killed or restarted as a whole`)

@@ -17,7 +17,7 @@ export interface RedisCluster extends ReplicatedRedis {
   /**
    * Moves the slot of a key or hash tag to another master, as a resharding does: key by key, while
    * clients use the slot.
-   * @param pauseMs pause after each few keys, as if there were many more
+   * @param pauseMs pause after each 20 keys, as if there were many more
    * @returns the master that has the slot now
    */
   moveSlot(key: string, pauseMs?: number): Promise<RedisNode>
@@ -25,7 +25,7 @@ export interface RedisCluster extends ReplicatedRedis {
 
 const MASTERS = 3
 const SLOTS = 16_384
-/** After this time without an answer, the other masters count a node as failed, ms. */
+/** After this time without a reply, the other masters count a node as failed, ms. */
 const NODE_TIMEOUT_MS = 2000
 
 const SETTINGS = [
@@ -157,7 +157,7 @@ async function isHealthy(nodes: readonly RedisNode[]): Promise<boolean> {
   return inStep.filter(Boolean).length === MASTERS
 }
 
-/** @throws if a node is away */
+/** Runs a function on each node. @throws if a node is away */
 function onEach<T>(nodes: readonly RedisNode[], work: (redis: Redis) => Promise<T>): Promise<T[]> {
   return Promise.all(nodes.map((node) => withNode(node, work)))
 }

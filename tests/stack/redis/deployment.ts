@@ -1,7 +1,7 @@
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import type { Env } from '../processes.ts'
 
-/** The ways to run Redis that the product supports. */
+/** The ways to run Redis that the product supports. `single` is one Redis, `valkey` one Valkey. */
 export type RedisKind = 'single' | 'cluster' | 'sentinel' | 'valkey'
 
 export const REDIS_KINDS: readonly RedisKind[] = ['single', 'cluster', 'sentinel', 'valkey']
@@ -15,7 +15,7 @@ export function chosenRedis(env: NodeJS.ProcessEnv = process.env): RedisKind {
   return readRedisKind(env['TEST_REDIS'] || 'single')
 }
 
-/** @throws Error if there is no such kind */
+/** @throws Error with the names of all kinds, if there is no kind of this name */
 export function readRedisKind(text: string): RedisKind {
   const kind = REDIS_KINDS.find((one) => one === text)
   if (kind !== undefined) return kind
@@ -28,12 +28,12 @@ export interface RedisNode extends Server {
   folder: string
 }
 
-/** Several servers of which one replaces another that fails. */
+/** A Redis of several servers. A replica replaces a master that fails. */
 export interface ReplicatedRedis {
   kind: 'cluster' | 'sentinel'
   /** Where its servers come from, as printed at the start. */
   source: string
-  /** The settings with which a service finds it. */
+  /** The settings with which a service finds the servers. */
   env: Env
   nodes: readonly RedisNode[]
   /** The nodes that are masters now. Nodes that do not answer are left out. */
@@ -45,9 +45,9 @@ export interface ReplicatedRedis {
    */
   killMaster(pick?: number): Promise<RedisNode>
   /**
-   * Orders a failover, as for maintenance: no server dies.
+   * Orders a failover, as for maintenance, and waits until another node is the master. No server
+   * dies.
    * @param pick chooses the master that becomes a replica
-   * @returns when another node is the master
    */
   failOver(pick?: number): Promise<void>
   /** Waits until every node runs, and every master has a replica in step. */

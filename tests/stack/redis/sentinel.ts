@@ -17,7 +17,7 @@ const NODES = 3
 const SENTINELS = 3
 const QUORUM = 2
 const NAME = 'mymaster'
-/** After this time without an answer, a Sentinel counts the master as down, ms. */
+/** After this time without a reply, a Sentinel counts the master as down, ms. */
 const DOWN_AFTER_MS = 2000
 /** Another failover may begin after twice this time, ms. */
 const FAILOVER_TIMEOUT_MS = 3000
