@@ -54,7 +54,7 @@ if (values.help) {
   log(USAGE)
   process.exit(0)
 }
-// Whatever starts a Redis reads the kind from here.
+// The code that starts Redis reads the kind from the environment.
 process.env['TEST_REDIS'] = readRedisKind(values.redis)
 const good = values.scenario === undefined ? await faults() : await scenario(values.scenario)
 process.exit(good ? 0 : 1)

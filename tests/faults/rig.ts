@@ -31,7 +31,7 @@ export interface RigOptions {
   mutations?: Mutation[]
   /** What Redis keeps. Default: `always`. */
   persistence?: Persistence
-  /** Whether PostgreSQL is behind a PgBouncer in session mode. */
+  /** True to put a PgBouncer in session mode in front of PostgreSQL. */
   pgbouncer?: boolean
   /** Number of notifiers. Without any, nobody gets webhooks. */
   notifiers?: number

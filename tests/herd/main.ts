@@ -14,7 +14,7 @@ interface Target {
   jwtSecret: string
   /** Undefined if it is not known. */
   databaseUrl: string | undefined
-  /** Runs `ops verify`. @returns what it says is broken */
+  /** Runs `ops verify`, if this process started the system. @returns what it found broken */
   verify(): Promise<string[]>
   stop(): Promise<void>
 }
@@ -22,7 +22,7 @@ interface Target {
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2), process.stdout.isTTY)
   if (options === 'help') return console.log(usage)
-  // Whatever starts a Redis reads the kind from here.
+  // The code that starts Redis reads the kind from the environment.
   if (options.redis !== undefined) process.env['TEST_REDIS'] = options.redis
   const log = options.json ? () => undefined : console.log
   if (options.baseline !== undefined) {

@@ -15,12 +15,13 @@ export interface HerdOptions {
   startAfterS: number
   /** Print the report as JSON and nothing else. */
   json: boolean
-  /** Processes to start. Ignored if BASE_URL is set. */
+  /** API processes to start. Ignored if BASE_URL is set. */
   apis: number
+  /** Worker processes to start. Ignored if BASE_URL is set. */
   workers: number
-  /** The Redis to start. Default: what `TEST_REDIS` names. Not used if BASE_URL is set. */
+  /** The Redis to start. Default: what `TEST_REDIS` names. Ignored if BASE_URL is set. */
   redis?: RedisKind
-  /** Put a PgBouncer in session mode in front of PostgreSQL. Not if BASE_URL is set. */
+  /** Put a PgBouncer in session mode in front of PostgreSQL. Ignored if BASE_URL is set. */
   pgbouncer: boolean
   /** A commit to compare this build with. */
   baseline?: string
@@ -50,7 +51,7 @@ keeps in .data/. The page at the address that it prints shows the event live.
   --pgbouncer      the processes reach PostgreSQL through a PgBouncer in session mode. Not with
                    BASE_URL
   --baseline COMMIT                    builds that commit, runs the herd on both builds in 9 rounds,
-                   and prints the ratio of their bookings/s. Not with --holds
+                   and prints the ratio of their bookings/s. Not with --holds or --pgbouncer
   --json           print the report as JSON`
 
 /** Time to open the page, if a person starts the herd. */

@@ -36,7 +36,7 @@ export interface FleetOptions {
   intervene?: Intervene
   /** What Redis keeps. Default: `always`. */
   persistence?: Persistence
-  /** Whether the processes reach PostgreSQL through a PgBouncer in session mode. */
+  /** True to put a PgBouncer in session mode between the processes and PostgreSQL. */
   pgbouncer?: boolean
   /**
    * Whether every write to Redis is kept in a file, which the checker needs. False for runs of
@@ -59,9 +59,9 @@ export interface Fleet {
   notifiers: Slot[]
   slots: Slot[]
   postgres: Server
-  /** The Redis that is in use. It throws if Redis has several servers. */
+  /** The Redis that is in use. @throws Error if Redis has several servers */
   readonly redis: Server
-  /** The servers of Redis, if there are several. */
+  /** Redis, if it has several servers. */
   replicated?: ReplicatedRedis
   /** The addresses of the servers of Redis that clients write to. */
   redisUrls(): Promise<string[]>
@@ -76,7 +76,7 @@ export interface Fleet {
   jwtSecret: string
   /** Environment of every process, without the addresses of the servers. */
   env: Env
-  /** The addresses of the servers, without proxies. */
+  /** The settings with which a process finds the servers, without proxies. */
   addresses(): Promise<Env>
   build: Build
   /** Absent unless `steppableServers` was set and the library could be built. */

@@ -49,11 +49,11 @@ export const LOSSES: readonly Loss[] = [
 
 /** The Redis of a fleet. It can lose its data, and is another server after a failover. */
 export interface RedisHost {
-  /** Its servers, if there are several. */
+  /** Redis, if it has several servers. */
   replicated?: ReplicatedRedis
-  /** The settings with which services find several servers, without proxies. */
+  /** The settings with which services find the servers, if there are several. */
   env?: Env
-  /** @throws if there are several */
+  /** The server that is in use. @throws Error if there are several */
   server(): Server
   /** The addresses of the servers that clients write to. */
   urls(): Promise<string[]>

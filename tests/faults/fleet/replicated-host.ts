@@ -7,10 +7,10 @@ import { PERSISTENCE_SETTINGS, type Persistence, type RedisHost } from './redis-
 
 /**
  * Starts a Redis Cluster, or a Redis with Sentinels, for a fleet. Clients learn the addresses of
- * its servers from the servers, so there are no proxies between them.
+ * the servers from Redis, so no proxies are between them.
  *
  * The journal is what `MONITOR` shows of scripts on all servers, in the order in which it arrives.
- * A replica gets its master's writes in a stream, in which no write belongs to a script.
+ * It has each write once: a replica gets its master's writes in a stream, not from scripts.
  */
 export async function startReplicatedHost(options: {
   kind: ReplicatedRedis['kind']

@@ -57,7 +57,7 @@ export interface SlotOptions {
   env: Env
   /** The server to which the proxy leads. */
   redisUrl: string
-  /** The settings with which the process finds several servers; the proxy is then not used. */
+  /** The settings of a Redis with several servers. The process then connects without the proxy. */
   redisEnv?: Env | undefined
   databaseUrl: string
   intervene: Intervene

@@ -46,7 +46,7 @@ type ServerName = 'redis' | 'postgres'
 
 /** How long a loss waits until Redis has no other fault, ms. */
 const FREE_WITHIN_MS = 10_000
-/** How long a fault of a master waits until the last one is over, ms. */
+/** How long a fault of a master waits until the previous one is over, ms. */
 const HEALTHY_WITHIN_MS = 30_000
 
 /** Injects faults at the times of a plan. */
@@ -161,7 +161,7 @@ export function startInjector(
     await occupy('redis', () => loseRedis(fleet, loss, lagMs))
   }
 
-  /** Waits until every master has a replica, because without one there is no failover. */
+  /** Waits until the previous fault is over. Without a replica, a master cannot fail over. */
   async function disturb(how: MasterFault, index: number): Promise<void> {
     await until(() => stopped || !busy.has('redis'), { timeoutMs: HEALTHY_WITHIN_MS })
     if (stopped || busy.has('redis')) return

@@ -9,29 +9,30 @@ import { withLoss } from './redis-losses.ts'
  * How a master of a Redis with replicas stops being one:
  *
  * - `killed-master`: it is killed. Its replica is promoted and may lack the last writes.
- * - `frozen-master`: it is stopped by SIGSTOP until its replica has been promoted. When it
- *   continues, it acts as the master until it learns of the new one.
+ * - `frozen-master`: SIGSTOP stops it until its replica has been promoted. When it continues, it
+ *   acts as the master until it learns of the new one.
  * - `ordered-failover`: a failover is ordered, as for maintenance.
  * - `moved-slot`: a slot moves to another master, key by key. Only a cluster has slots.
  */
 export type MasterFault = 'killed-master' | 'frozen-master' | 'ordered-failover' | 'moved-slot'
 
-const OF_SENTINEL: readonly MasterFault[] = ['killed-master', 'frozen-master', 'ordered-failover']
+const WITH_REPLICAS: readonly MasterFault[] = ['killed-master', 'frozen-master', 'ordered-failover']
 
+/** The faults that each kind of Redis with replicas gets. */
 export const MASTER_FAULTS: Record<ReplicatedRedis['kind'], readonly MasterFault[]> = {
-  cluster: [...OF_SENTINEL, 'moved-slot'],
-  sentinel: OF_SENTINEL,
+  cluster: [...WITH_REPLICAS, 'moved-slot'],
+  sentinel: WITH_REPLICAS,
 }
 
 const SHARDS = Number(shardsFor('cluster')['SHARDS'])
-/** How long a master is frozen: at least the time that promoting its replica takes, ms. */
+/** How long a master is frozen, ms. Promoting its replica takes less. */
 const FROZEN_FOR_MS = 5000
 
 /**
  * Makes a master of a fleet's Redis stop being one.
  *
  * @param pick chooses the master or, for `moved-slot`, the shard
- * @returns when another one has taken over. `recovered` resolves when all servers run and every
+ * @returns after another one has taken over; `recovered` resolves when all servers run and every
  * master has a replica again
  */
 export async function disturbMaster(

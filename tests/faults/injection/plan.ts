@@ -40,7 +40,7 @@ const HOUR_MS = 3_600_000
 const MEAN_GAP_MS = 740
 /** In each interval of this length, Redis loses data once. */
 const LOSS_EVERY_MS = 6000
-/** In each interval of this length, a master of a Redis with replicas stops being one. */
+/** In each interval of this length, a Redis with replicas gets a fault of a master. */
 const MASTER_FAULT_EVERY_MS = 12_000
 
 /** Chooses faults and their times. The same seed gives the same plan for the same Redis. */
@@ -71,7 +71,10 @@ function planMasterFaults(
   })
 }
 
-/** Each choice comes once before any comes again, so that a short run has several of them. */
+/**
+ * Plans one fault for each interval. Each choice comes once before any comes again, so that a short
+ * run has several of them.
+ */
 function planInTurn<T>(
   random: Random,
   forMs: number,
@@ -90,7 +93,7 @@ function planInTurn<T>(
   return plan
 }
 
-/** True for a fault of the only Redis, or of the proxies to it. */
+/** True for a fault of a single Redis or of the proxies to it. A Redis with replicas has neither. */
 function needsOneRedis(fault: Fault): boolean {
   switch (fault.kind) {
     case 'kill-redis':

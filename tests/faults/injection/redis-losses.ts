@@ -19,7 +19,11 @@ export async function loseRedis(fleet: Fleet, kind: Loss, lagMs = 0): Promise<vo
   await withLoss(fleet, kind, () => fleet.loseRedis(kind, lagMs))
 }
 
-/** Does what may make Redis lose data, and adds that to the losses of the fleet. */
+/**
+ * Runs work in which Redis may lose data, and adds a loss to those of the fleet.
+ *
+ * @returns what the work returned
+ */
 export async function withLoss<T>(
   fleet: Fleet,
   kind: RedisLoss['kind'],

@@ -5,13 +5,16 @@ import { lostMasters } from './lost-masters.ts'
 const missing = await whyNoRedis('local')
 if (missing !== undefined) console.log(`The tests of a Redis with replicas are skipped: ${missing}`)
 
-describe.skipIf(missing !== undefined).each(['cluster', 'sentinel'])('a Redis with %s', (kind) => {
+describe.skipIf(missing !== undefined).each([
+  ['a Redis Cluster', 'cluster'],
+  ['Redis with Sentinels', 'sentinel'],
+])('%s', (_name, kind) => {
   beforeAll(() => {
     vi.stubEnv('TEST_REDIS', kind)
     return () => vi.unstubAllEnvs()
   })
 
-  it('serves every event after masters were killed, frozen and replaced', {
+  it('serves every event after its masters were killed, frozen and replaced', {
     timeout: 300_000,
   }, async () => {
     const { figures, missed, findings } = await lostMasters.run({

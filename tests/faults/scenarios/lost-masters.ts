@@ -15,7 +15,7 @@ export const lostMasters: Scenario = {
   name: 'lost-masters',
   proves:
     'Under load, a master of Redis is killed, is frozen until its replica has replaced it, or is replaced by an ordered failover; in a cluster, slots move as well. Every event is served within 15 s, and nothing that was accepted is lost.',
-  worksOn: ['cluster', 'sentinel'],
+  redisKinds: ['cluster', 'sentinel'],
   async run({ scale, log }) {
     const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
     const { fleet, history } = testbed
@@ -32,7 +32,7 @@ export const lostMasters: Scenario = {
           await sleep(PAUSE_MS)
           const startedAt = performance.now()
           const { recovered } = await disturbMaster(fleet, fault, round)
-          // Before this, an event may still have been served by the server that is now replaced.
+          // Until now, the server that was replaced may still have served an event.
           const replacedAt = performance.now()
           servedMs.push(replacedAt - startedAt + (await loads.allServed(replacedAt)))
           await recovered

@@ -24,13 +24,14 @@ export interface Scenario {
   /** What a successful run proves, in one sentence. */
   proves: string
   /** The kinds of Redis on which it runs. Default: those with one server. */
-  worksOn?: readonly RedisKind[]
+  redisKinds?: readonly RedisKind[]
   run(options: ScenarioOptions): Promise<ScenarioResult>
 }
 
-/** Tells whether a scenario runs on a kind of Redis. */
-export const worksOn = ({ worksOn: kinds = ['single', 'valkey'] }: Scenario, kind: RedisKind) =>
-  kinds.includes(kind)
+const WITH_ONE_SERVER: readonly RedisKind[] = ['single', 'valkey']
+
+export const worksOn = (scenario: Scenario, kind: RedisKind): boolean =>
+  (scenario.redisKinds ?? WITH_ONE_SERVER).includes(kind)
 
 export const isGood = ({ missed, findings }: ScenarioResult): boolean =>
   missed.length === 0 && findings.length === 0
