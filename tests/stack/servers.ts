@@ -6,7 +6,12 @@ import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import { givenServer, type Server } from '../../tools/dev-stack/servers.mjs'
 import type { Env } from './processes.ts'
 import { startRedisCluster } from './redis/cluster.ts'
-import { chosenRedis, type RedisKind, type ReplicatedRedis } from './redis/deployment.ts'
+import {
+  chosenRedis,
+  isReplicated,
+  type RedisKind,
+  type ReplicatedRedis,
+} from './redis/deployment.ts'
 import { startWatchedRedis } from './redis/sentinel.ts'
 
 export type { Server }
@@ -42,7 +47,7 @@ export async function startServers(env: NodeJS.ProcessEnv = process.env): Promis
   try {
     const [postgres, chosenServer] = await bothOrNone(
       choosePostgres(folder, forced, env),
-      kind === 'cluster' || kind === 'sentinel'
+      isReplicated(kind)
         ? startReplicatedRedis(kind, path.join(folder, 'redis')).then(ofReplicatedRedis)
         : chooseRedis(folder, forced, kind, env).then(ofOneRedis),
     )

@@ -9,7 +9,7 @@ import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { startPgBouncer } from '../../stack/pgbouncer.ts'
 import type { Build, Env } from '../../stack/processes.ts'
-import { chosenRedis, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
+import { chosenRedis, isReplicated, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import type { RedisLoss } from '../injection/redis-losses.ts'
 import { type BuildCopy, copyBuild } from './build-copy.ts'
 import type { Mutation } from './mutation.ts'
@@ -234,7 +234,7 @@ async function startServers(
 ): Promise<[Server, RedisHost]> {
   const kind = chosenRedis()
   const startHost = (): Promise<RedisHost> =>
-    kind === 'cluster' || kind === 'sentinel'
+    isReplicated(kind)
       ? startReplicatedHost({ ...redisOptions, kind, folder })
       : startRedisHost({
           ...redisOptions,

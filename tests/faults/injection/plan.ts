@@ -1,7 +1,7 @@
 import type { Intervention } from '../../proxy/link.ts'
 import { MOMENTS, type Moment } from '../../proxy/moments.ts'
 import type { Random } from '../../random.ts'
-import type { RedisKind, ReplicatedRedis } from '../../stack/redis/deployment.ts'
+import { isReplicated, type RedisKind, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
 import { LOSSES, type Loss } from '../fleet/redis-host.ts'
 import { MASTER_FAULTS, type MasterFault } from './master-faults.ts'
 import { REFUSALS, type RefusalKind } from './redis-refusals.ts'
@@ -45,12 +45,13 @@ const MASTER_FAULT_EVERY_MS = 12_000
 
 /** Chooses faults and their times. The same seed gives the same plan for the same Redis. */
 export function planFaults(random: Random, forMs: number, redis: RedisKind): PlannedFault[] {
-  const isReplicated = redis === 'cluster' || redis === 'sentinel'
   const losses = random.fork('losses')
-  const plan = isReplicated ? planMasterFaults(losses, forMs, redis) : planLosses(losses, forMs)
+  const plan = isReplicated(redis)
+    ? planMasterFaults(losses, forMs, redis)
+    : planLosses(losses, forMs)
   for (let atMs = gapMs(random); atMs < forMs; atMs += gapMs(random)) {
     const fault = chooseFault(random)
-    if (!isReplicated || !needsOneRedis(fault)) plan.push({ atMs, fault })
+    if (!isReplicated(redis) || !needsOneRedis(fault)) plan.push({ atMs, fault })
   }
   return plan
 }
@@ -93,7 +94,7 @@ function planInTurn<T>(
   return plan
 }
 
-/** True for a fault of a single Redis or of the proxies to it. A Redis with replicas has neither. */
+/** True for a fault of a single Redis, or of the proxies that only a single Redis has. */
 function needsOneRedis(fault: Fault): boolean {
   switch (fault.kind) {
     case 'kill-redis':

@@ -22,6 +22,11 @@ export function readRedisKind(text: string): RedisKind {
   throw new Error(`Redis must be one of ${REDIS_KINDS.join(', ')}, not "${text}"`)
 }
 
+/** Tells whether Redis has several servers. */
+export function isReplicated(kind: RedisKind): kind is ReplicatedRedis['kind'] {
+  return kind === 'cluster' || kind === 'sentinel'
+}
+
 /** One server with data, whether it is a master or a replica. */
 export interface RedisNode extends Server {
   port: number
