@@ -16,7 +16,7 @@ import { createBase } from '../stack/system.ts'
 
 const passwords = { migration_password: `m'"\\ $1 %I`, service_password: `s'"\\ $2 %L` }
 
-/** The file with its variables replaced, as psql does it. */
+/** The text of roles.sql with its variables replaced, as psql does it. */
 function scriptFor(schema: string): string {
   return Object.entries({ ...passwords, schema }).reduce(
     (text, [name, value]) => text.replaceAll(`:'${name}'`, () => pg.escapeLiteral(value)),
@@ -66,7 +66,7 @@ const BINARIES = [
   { from: 'embedded' as const, major: (await embeddedPostgres())?.major },
 ].filter(({ major }) => major !== undefined)
 
-/** On the second server, only what versions of PostgreSQL treat differently: who may do what. */
+/** The cases that migrate first run on one version only: no version treats them differently. */
 const casesOn = (from: string): Case[] =>
   CASES.filter(({ migratedBefore }) => from === 'path' || !migratedBefore)
 
@@ -100,7 +100,7 @@ describe.each(BINARIES)(
     }
 
     it.each(casesOn(from))(
-      'let all programs work with least privileges $name',
+      'let all programs work with the least privileges $name',
       { timeout: 180_000 },
       async ({ schema, runBy, migratedBefore }) => {
         const ownerUrl = await createDatabase(runBy)

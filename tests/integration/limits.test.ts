@@ -198,7 +198,7 @@ describe('limits shared by all processes', () => {
       ['unknown_path', 103, '/nothing', from(newAddress())],
       ['key', 6, '/events', { ...from(newAddress()), token: key }],
     ]
-    // A rendered page is served for a second.
+    // The API serves the same page of metrics for a second.
     await sleep(1100)
     for (const [limit, requests, path, options] of cases) {
       const before = await refusals(limit)
@@ -571,7 +571,7 @@ describe('limits during an outage', () => {
       return (await logged()) - before
     }
 
-    // The processes also write now and then that they are alive.
+    // The processes also write from time to time that they are alive.
     expect(await until(async () => (await growthBy(5)) === 0, { timeoutMs: 5000 })).toBe(true)
     const before = await logged()
     await system.api.post('/login', { userId: 'nobody', password }, someone)

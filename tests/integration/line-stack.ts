@@ -43,7 +43,7 @@ export interface LineStack {
   layout: LineLayout
   redisUrl: string
   databaseUrl: string
-  /** A connection to the first shard; by default there are no others. */
+  /** A connection to the first shard, which is the only one by default. */
   redis: Redis
   /** Connections to all shards. */
   lineRedis: LineRedis
@@ -60,7 +60,7 @@ export interface LineStack {
 
 const silent = createLog('test', 'silent')
 
-/** For a Redis that always belongs to the installation. */
+/** The checks of a Redis that always belongs to the installation. */
 export const OUR_REDIS = { isSure: () => true, checkNow: () => undefined }
 
 /** A readiness that has found this generation. */
@@ -71,7 +71,10 @@ export function readyFor(generation: string): Readiness {
 }
 
 /**
- * @param where settings of Redis, and how many shards; by default the Redis of the run, with one
+ * Creates an installation of lines without processes.
+ *
+ * @param lines number of shared lines; 0 gives each event a line of its own
+ * @param where the Redis to use and its number of shards. Default: the Redis of the run, 1 shard
  */
 export async function createLineStack(
   lines = 0,

@@ -47,7 +47,7 @@ async function bookAll(system: System): Promise<Set<string>> {
 }
 
 describe.skipIf(pgbouncerProgram === undefined)('PgBouncer in session mode', () => {
-  it('books with its stock settings', async () => {
+  it('works with its default settings', async () => {
     const system = await startSystem({ apis: 0, workers: 0 })
     onTestFinished(() => system.stop())
     const env = { DATABASE_URL: await throughPooler(system.databaseUrl, { settings: {} }) }
@@ -69,7 +69,7 @@ describe.skipIf(pgbouncerProgram === undefined)('PgBouncer in session mode', () 
     expect((await runOps(['status', '--json'], { ...system.env, ...env })).exitCode).toBe(0)
   })
 
-  it('works again within seconds after PostgreSQL ended all its connections', async () => {
+  it('works again within 5 s after PostgreSQL has ended all its connections', async () => {
     const system = await startSystem({ apis: 0, workers: 0 })
     onTestFinished(() => system.stop())
     const env = { DATABASE_URL: await throughPooler(system.databaseUrl, {}) }
@@ -87,7 +87,7 @@ describe.skipIf(pgbouncerProgram === undefined)('PgBouncer in session mode', () 
     expect(await until(async () => (await book()).status === 200, { timeoutMs: 5000 })).toBe(true)
   })
 
-  it('sets what sessions rely on although PgBouncer ignores the options of the URL', async () => {
+  it('works if it ignores the options of the URL, because sessions set what they need', async () => {
     const env = await envThroughPooler({ settings: { ignore_startup_parameters: 'options' } })
     const url = new URL(env['DATABASE_URL'] as string)
     url.searchParams.set('options', '-c TimeZone=Asia/Tokyo')
@@ -96,7 +96,7 @@ describe.skipIf(pgbouncerProgram === undefined)('PgBouncer in session mode', () 
     await worker.waitForLog(({ msg }) => msg === 'ready', 30_000)
   })
 
-  it('refuses options in the URL, and the worker says so when it stops', async () => {
+  it('may refuse the options of the URL, and the worker then says so and stops', async () => {
     const env = await envThroughPooler({ settings: {} })
     const url = new URL(env['DATABASE_URL'] as string)
     url.searchParams.set('options', '-c work_mem=8MB')
@@ -164,7 +164,7 @@ describe.skipIf(pgbouncerProgram === undefined)(
       }
     })
 
-    it('is refused in front of the standby', async () => {
+    it('is refused in front of the standby of DATABASE_READ_URL', async () => {
       const base = await createBase()
       onTestFinished(() => base.remove())
       const standby = await throughPooler(base.databaseUrl, { mode: 'transaction' })

@@ -19,7 +19,7 @@ let servers: Servers
 let system: System
 /** The address of the system's database on the standby. */
 let standbyUrl: string
-/** Events get numbers of their own, so that no test depends on another. */
+/** Each test has an event of its own, so that no test depends on another. */
 let eventId = 0
 
 beforeAll(async () => {
@@ -76,7 +76,7 @@ async function download(list: 'bookings' | 'waiting-list' | 'bookings?standing=h
   const column = head.split(',').indexOf('userId')
   const before = exportsSoFar
   const total = before.primary + before.standby + 1
-  // The page of the metrics is kept for a moment.
+  // The API keeps a page of metrics for a moment, so the count may be old.
   const isCounted = async () => {
     exportsSoFar = await countExports()
     return exportsSoFar.primary + exportsSoFar.standby === total
@@ -152,7 +152,7 @@ it('starts an API while the standby is down', async () => {
   await api.stop()
 })
 
-it('verifies the rows of the standby and says how far it is behind', async () => {
+it('ops verify checks the rows of the standby and says how far it is behind', async () => {
   await book('ada')
   const { exitCode, data } = await verify()
   expect({ exitCode, ok: data.ok }).toEqual({ exitCode: 0, ok: true })
@@ -170,7 +170,7 @@ it('verifies the rows of the standby and says how far it is behind', async () =>
   await setFree(1)
 })
 
-it('does not verify a standby that is too far behind', async () => {
+it('ops verify refuses a standby that is too far behind', async () => {
   await pauseReplay()
   await sleep(5000)
   const { exitCode, stderr } = await verify({}, '--max-lag', '1')
@@ -180,14 +180,14 @@ it('does not verify a standby that is too far behind', async () => {
   )
 })
 
-it('does not verify the primary if the standby is down', async () => {
+it('ops verify fails if the standby is down, and does not check the primary instead', async () => {
   await stopStandby()
   const { exitCode, stderr } = await verify()
   expect(exitCode).toBe(3)
   expect(stderr).toMatch(/^ops: the standby of DATABASE_READ_URL: /)
 })
 
-it('refuses to verify the database of another installation', async () => {
+it('ops verify refuses a standby of another installation', async () => {
   const other = await startSystem({ servers })
   onTestFinished(() => other.stop())
   const { exitCode, stderr } = await verify({ DATABASE_READ_URL: other.databaseUrl })
@@ -198,7 +198,7 @@ it('refuses to verify the database of another installation', async () => {
 })
 
 // The last test, because it leaves the services without PostgreSQL for a moment.
-it('verifies the standby of a primary that is lost', async () => {
+it('ops verify checks the standby of a primary that is lost', async () => {
   await postgres.primary.stop()
   onTestFinished(postgres.primary.restart)
   const { exitCode, data } = await verify()

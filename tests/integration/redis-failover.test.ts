@@ -113,7 +113,7 @@ describe('a former master of Redis', () => {
   })
 })
 
-describe('a former master that keeps connections open', () => {
+describe('a former master of Redis that keeps connections open', () => {
   it('loses its clients when another process uses the new master', {
     timeout: 60_000,
   }, async () => {

@@ -25,7 +25,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Makes a certificate for 127.0.0.1 that signs itself. */
+/** Makes a self-signed certificate for 127.0.0.1. */
 function makeCertificate(): void {
   const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', path.join(folder, 'key.pem')]
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
@@ -77,7 +77,7 @@ const kinds: [name: string, start: () => Promise<Env>][] = [
     },
   ],
   [
-    'Sentinels',
+    'a master with Sentinels',
     async () => {
       const master = await startTlsRedis('master')
       const port = await freePort()
@@ -96,7 +96,7 @@ const kinds: [name: string, start: () => Promise<Env>][] = [
   ],
 ]
 
-describe.runIf(which('openssl'))('Redis over TLS, with an ACL user', () => {
+describe.runIf(which('openssl'))('Redis with TLS and an ACL user', () => {
   beforeAll(makeCertificate)
 
   it.each(kinds)('serves lines as %s', { timeout: 120_000 }, async (_name, start) => {

@@ -7,8 +7,8 @@ import { startReceiver } from '../stack/receiver.ts'
 import { createRestrictedUser, rulesFor } from '../stack/redis/user.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
-// The contract suite runs with these rules as well (project "client" in vitest.config.ts). When a
-// system stops, it fails if Redis has refused anything.
+// The contract suite uses these rules as well (project "client" in vitest.config.ts). A suite fails
+// if Redis has refused something to its system.
 
 let system: System
 let redis: Redis
@@ -39,7 +39,7 @@ it('sells, holds, streams and delivers changes with the rules of deploy/redis', 
   for (const user of ['ann', 'bob', 'cid'])
     expect((await system.api.post('/book', { eventId: 1 }, await as(user))).status).toBe(200)
   expect((await system.api.post('/confirm', { eventId: 1 }, await as('ann'))).status).toBe(200)
-  // Bob's hold lapses, and Cid gets an offer that lapses, too.
+  // Bob's hold lapses, and Cid gets an offer, which also lapses.
   const isOver = () =>
     stream.events.some(
       ({ event, data }) =>
@@ -69,8 +69,8 @@ it('brings accepted jobs back after a loss with the rules of deploy/redis', asyn
   // A process that has not checked Redis since the loss notices it with its next command. It then
   // refuses commands until it has checked that the accepted jobs are back.
   const fay = await as('fay')
-  const waits = async () => (await system.api.post('/book', { eventId: 2 }, fay)).status === 200
-  expect(await until(waits, { timeoutMs: 30_000 })).toBe(true)
+  const isDecided = async () => (await system.api.post('/book', { eventId: 2 }, fay)).status === 200
+  expect(await until(isDecided, { timeoutMs: 30_000 })).toBe(true)
   const isReady = async () => (await system.api.get('/readyz')).status === 200
   expect(await until(isReady, { timeoutMs: 30_000 })).toBe(true)
 })

@@ -13,7 +13,7 @@ import { startWatchedRedis } from '../stack/redis/sentinel.ts'
 import { command, expectRowsAgree } from './line-kit.ts'
 import { createLineStack, type LineStack } from './line-stack.ts'
 
-/** After a master has died or a slot has moved, commands are accepted and decided again, ms. */
+/** Within this time after a master died or a slot moved, commands are decided again, ms. */
 const BACK_WITHIN_MS = 15_000
 const SLOW = { timeout: 120_000 }
 const EVENTS = Array.from({ length: 20 }, (_, i) => i + 1)
@@ -34,8 +34,10 @@ async function open(shards: number): Promise<void> {
   api = await stack.api()
 }
 
+type Attempt = SubmitResult & { userId: string }
+
 let buyers = 0
-async function book(eventId: number, waitMs = 5000): Promise<SubmitResult & { userId: string }> {
+async function book(eventId: number, waitMs = 5000): Promise<Attempt> {
   const userId = `user-${buyers++}`
   return { userId, ...(await api.submit(command('book', eventId, userId), { waitMs })) }
 }
@@ -50,12 +52,10 @@ async function backAfter(startedAtMs: number): Promise<number> {
   return performance.now() - startedAtMs
 }
 
-/** Books in all events while something happens to Redis. */
-async function bookDuring(
-  what: () => Promise<unknown>,
-): Promise<(SubmitResult & { userId: string })[]> {
+/** Books in all events while something happens to Redis. @returns what the clients got */
+async function bookDuring(disturb: () => Promise<unknown>): Promise<Attempt[]> {
   let isOver = false
-  const results: (SubmitResult & { userId: string })[] = []
+  const results: Attempt[] = []
   async function client(eventId: number): Promise<void> {
     while (!isOver) {
       results.push(await book(eventId))
@@ -64,15 +64,15 @@ async function bookDuring(
   }
   const clients = EVENTS.map(client)
   await sleep(500)
-  await what()
+  await disturb()
   await sleep(500)
   isOver = true
   await Promise.all(clients)
   return results
 }
 
-/** Expects that the answers of clients agree with what is in PostgreSQL. */
-async function expectKept(results: readonly (SubmitResult & { userId: string })[]): Promise<void> {
+/** Expects that PostgreSQL has each booking that was answered, and none that was refused. */
+async function expectKept(results: readonly Attempt[]): Promise<void> {
   const users = (kind: SubmitResult['kind']) =>
     results.filter((result) => result.kind === kind).map(({ userId }) => userId)
   const booked = async (userIds: string[]) => {
@@ -96,9 +96,9 @@ async function usersOf(eventId: number): Promise<string[]> {
 }
 
 describe.each([
-  { kind: 'cluster', start: startRedisCluster, shards: 6 },
-  { kind: 'sentinel', start: startWatchedRedis, shards: 2 },
-])('Redis as a $kind', ({ kind, start, shards }) => {
+  { name: 'a Redis Cluster', kind: 'cluster', start: startRedisCluster, shards: 6 },
+  { name: 'Redis with Sentinels', kind: 'sentinel', start: startWatchedRedis, shards: 2 },
+])('$name', ({ kind, start, shards }) => {
   beforeAll(async () => {
     redis = await start({ folder: path.join(folder, kind) })
   }, 60_000)

@@ -36,7 +36,7 @@ async function keysInCluster(): Promise<string[]> {
   return (await Promise.all(found)).flat()
 }
 
-it('books in the lines of all shards of a cluster, and ops finds nothing wrong', SLOW, async () => {
+it('books in all shards of a Redis Cluster, and ops finds nothing wrong', SLOW, async () => {
   const organizer = await system.token('olga', 'organizer')
   for (const eventId of EVENTS) {
     const body = { eventId, totalTickets: 1 }
@@ -63,12 +63,10 @@ it('books in the lines of all shards of a cluster, and ops finds nothing wrong',
   )
   for (const command of ['verify', 'reconcile', 'drain', 'prune'])
     expect(await runOps([command, '--json'], system.env), command).toMatchObject({ exitCode: 0 })
-  expect(await runOps(['event', '1', '--json'], system.env)).toMatchObject({
-    exitCode: 0,
-  })
+  expect(await runOps(['event', '1', '--json'], system.env)).toMatchObject({ exitCode: 0 })
 })
 
-it('deletes the keys of a gone installation on all masters of a cluster', SLOW, async () => {
+it('deletes what another installation left on all masters of a cluster', SLOW, async () => {
   const other = await createBase()
   const env = { ...system.env, DATABASE_URL: other.databaseUrl }
   const processes = [...system.apis, ...system.workers, ...system.notifiers]
