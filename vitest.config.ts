@@ -11,7 +11,7 @@ const ALONE = [
   'tests/security/unread-responses.test.ts',
 ]
 
-/** Suites that use a line through its own connections, wherever its keys are. */
+/** Suites that reach lines through connections of the product, so any server may have the keys. */
 const LINE_SUITES = [
   'line-admission',
   'line-fleet',

@@ -43,7 +43,7 @@ async function runTests({ node, env }, args) {
     const { numPassedTests, numFailedTests, numFailedTestSuites, testResults } = JSON.parse(
       readText(report),
     )
-    tellUntested(testResults)
+    tellSkippedInBrowser(testResults)
     tellMissingRedis(testResults, missing)
     // A file that cannot be loaded has no tests that fail. An error outside of tests only shows in
     // the exit code.
@@ -64,8 +64,10 @@ const redisKinds = /** @type {const} */ ({
 })
 
 /**
- * @param {string[]} args if there are any, nothing is fetched, so that a short run stays short,
- * except in CI
+ * Finds the kinds of Redis that cannot be tested. Except in CI, a run with arguments fetches none,
+ * so that a short run stays short.
+ *
+ * @param {string[]} args those of vitest
  * @returns {Promise<Map<RedisKind, string>>} the kinds that this machine cannot run, and why
  */
 async function findMissingRedis(args) {
@@ -78,7 +80,7 @@ async function findMissingRedis(args) {
     const why =
       isThere || mayFetch
         ? await whyNoRedis(from, product)
-        : 'It was not fetched yet: run `npm test` without arguments once.'
+        : 'It has not been fetched yet: run `npm test` without arguments once.'
     if (why !== undefined) missing.set(kind, why)
   }
   return missing
@@ -101,7 +103,7 @@ function tellMissingRedis(files, missing) {
  *
  * @param {{ name: string, assertionResults: { status: string }[] }[]} files
  */
-function tellUntested(files) {
+function tellSkippedInBrowser(files) {
   const inBrowser = files.filter(({ name }) => name.startsWith(fromRoot('tests/browser')))
   const skipped = inBrowser
     .flatMap(({ assertionResults }) => assertionResults)

@@ -18,29 +18,26 @@ const alerts = new Map(
     .map((text): [string, string] => [/^\w+/.exec(text)?.[0] ?? '', text]),
 )
 
-/** The expression of an alert, which is the rest of a line or a block. */
+/** The expression of an alert, which is the rest of its line or a block of lines. */
 function expressionOf(alert: string): string {
   const [, line, block] = /^ +expr: (?:([^|\n].*)|\|\n((?: {10}.*\n)+))/m.exec(alert) ?? []
   return line ?? block ?? ''
 }
 
-describe('alerts', () => {
-  it.each([...alerts])(
-    'has a section in the runbook for the alert %s, which links to it',
-    (name, text) => {
-      expect(runbook).toContain(`### ${name}\n`)
-      expect(text).toMatch(
-        new RegExp(`^ +runbook_url: https://\\S+/docs/operations.md#${name.toLowerCase()}$`, 'm'),
-      )
-    },
-  )
+describe('the alerts in deploy/prometheus', () => {
+  it.each([...alerts])('have a section in the runbook for %s, and a link to it', (name, text) => {
+    expect(runbook).toContain(`### ${name}\n`)
+    expect(text).toMatch(
+      new RegExp(`^ +runbook_url: https://\\S+/docs/operations.md#${name.toLowerCase()}$`, 'm'),
+    )
+  })
 
-  it('quotes every text that begins with a template, because YAML would read it as a mapping', () => {
+  it('quote every text that begins with a template, because YAML would read it as a mapping', () => {
     expect(rules.split('\n').filter((line) => /^\s*(- )?\w+: \{\{/.test(line))).toEqual([])
   })
 
   it.each(['OneApi', 'SlowBookings', 'DiskAlmostFull', 'DiskFilling'])(
-    'has a test of promtool in which the alert %s fires, and one in which it does not',
+    'have a test of promtool in which %s fires, and one in which it does not',
     (name) => {
       expect(tested).toMatch(new RegExp(`alertname: ${name}, exp_alerts: \\[\\]`))
       expect(tested).toMatch(new RegExp(`alertname: ${name}\\n +exp_alerts:(?! \\[\\])`))
@@ -48,7 +45,7 @@ describe('alerts', () => {
   )
 })
 
-describe('metrics in alerts, dashboards, autoscaling and the pages about operations', () => {
+describe('the metrics in alerts, dashboards, autoscaling and pages about operations', () => {
   let system: System
   let exported: string
   beforeAll(async () => {
@@ -71,7 +68,7 @@ describe('metrics in alerts, dashboards, autoscaling and the pages about operati
     return [...new Set(unknown)]
   }
 
-  it('uses only metrics that a service exports', () => {
+  it('exist if an alert, the autoscaling or a page names them', () => {
     const files = ['deploy/prometheus/alerts.yml', 'deploy/kubernetes/keda/scaled-objects.yml']
     const pages = [watched, read('docs/scaling.md')]
     // `process_requests` and the like are limits. `ticket_line_event_.*` is a pattern of names.
@@ -84,7 +81,7 @@ describe('metrics in alerts, dashboards, autoscaling and the pages about operati
     expect(unknownOf(used)).toEqual([])
   })
 
-  it('has no other metric in an expression than those of services, Prometheus and disks', () => {
+  it('exist if an expression uses them, or are those of Prometheus and disks', () => {
     // `up` and `ALERTS` are Prometheus's own.
     const others =
       /^(?:up|ALERTS|node_filesystem_(?:avail|size)_bytes|kubelet_volume_stats_(?:available|capacity)_bytes)$/
@@ -98,14 +95,14 @@ describe('metrics in alerts, dashboards, autoscaling and the pages about operati
     expect(unknownOf(used.filter((name) => !others.test(name)))).toEqual([])
   })
 
-  it('exports a counter from the start if an alert uses its increase', () => {
+  it('are exported from the start if an alert uses their increase', () => {
     const increases = [...rules.matchAll(/increase\(([^[]+)\[/g)].map((match) => match[1] as string)
     expect(increases.length).toBeGreaterThan(1)
     const lines = exported.split('\n')
     expect(increases.filter((series) => !lines.includes(`${series} 0`))).toEqual([])
   })
 
-  it('leaves exactly the routes of probes and scrapes out of the error rate', async () => {
+  it('count the routes that the error rate leaves out, which are probes and scrapes', async () => {
     const leftOut = [...rules.matchAll(/route!~"([^"]+)"/g)].flatMap(([, routes = '']) =>
       routes.split('|'),
     )
@@ -120,7 +117,7 @@ describe('metrics in alerts, dashboards, autoscaling and the pages about operati
     await expect.poll(missing, { timeout: 10_000 }).toEqual([])
   })
 
-  it('documents each limit by which requests are refused', () => {
+  it('are documented for each limit by which requests are refused', () => {
     const limits = [...exported.matchAll(/^ticket_line_refusals_total\{limit="(\w+)"\}/gm)]
     expect(limits.length).toBeGreaterThan(10)
     const section = watched.slice(watched.indexOf('### Refusals by limit'))

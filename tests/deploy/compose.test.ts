@@ -10,7 +10,7 @@ import { fromRoot } from '../../tools/dev-stack/files.mjs'
 import { outputOf } from '../stack/output.ts'
 
 const compose = readFileSync(fromRoot('docker-compose.yml'), 'utf8')
-/** The services by name, each with its text. */
+/** The text of each service by its name. */
 const services = new Map(
   (compose.split(/^services:\n/m)[1]?.split(/^networks:\n/m)[0] ?? '')
     .split(/^ {2}(?=[\w-]+:(?: &\w+)?\n)/m)
@@ -20,7 +20,7 @@ const services = new Map(
     }),
 )
 const textOf = (name: string): string => services.get(name) ?? ''
-/** The settings that a service gets under these names, of its own and of what it shares. */
+/** The settings of a service by name: its own, and those of the blocks that it merges. */
 function settingsOf(text: string): Map<string, string> {
   const shared = /<<: \[(.*)\]/.exec(text)?.[1]?.match(/\w+/g) ?? []
   const blocks = shared.map((name) => compose.split(`: &${name}\n`)[1]?.split('\n\n')[0] ?? '')
@@ -33,6 +33,7 @@ function settingsOf(text: string): Map<string, string> {
     ),
   )
 }
+/** The names of the secrets in the settings of a service. */
 const secretsOf = (text: string): string[] =>
   [
     ...new Set(

@@ -14,14 +14,14 @@ const anchors = [...read('docs/operations.md').matchAll(/^#+ (.+)$/gm)].map(([, 
     .replaceAll(' ', '-'),
 )
 
-/** Variables that Grafana sets in queries and links, and the input that it replaces on import. */
+/** The variables that Grafana sets in queries and links, and the input of an import. */
 const BUILT_IN = /^(?:__rate_interval|__all|__value|__url_time_range|DS_PROMETHEUS)$/
 
 function variablesUsed({ text }: Dashboard): Set<string> {
   return new Set([...text.matchAll(/\$\{?(\w+)/g)].map(([, name = '']) => name))
 }
 
-/** The address before `#` of each link to the runbook, and the anchor after it. */
+/** The links to the runbook, each as the address before `#` and the anchor after it. */
 function runbookLinks(text: string): { page: string; anchor: string }[] {
   return [...text.matchAll(/(https:\/\/[^\s"#]+)#([\w-]+)/g)].map(([, page = '', anchor = '']) => ({
     page,
@@ -139,12 +139,12 @@ describe.each(dashboards.map((dashboard): [string, Dashboard] => [dashboard.uid,
   },
 )
 
-it('has different ids for dashboards', () => {
+it('gives each dashboard an id of its own', () => {
   expect(new Set(dashboards.map(({ uid }) => uid)).size).toBe(dashboards.length)
   expect(dashboards.length).toBeGreaterThan(1)
 })
 
-it('links from alerts and dashboards to one address of the runbook, which one command replaces', () => {
+it('links alerts and dashboards to one address of the runbook, which one command replaces', () => {
   const texts = [read('deploy/prometheus/alerts.yml'), ...dashboards.map(({ text }) => text)]
   const pages = new Set(texts.flatMap(runbookLinks).map(({ page }) => page))
   expect(pages.size).toBe(1)

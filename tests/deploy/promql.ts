@@ -1,4 +1,4 @@
-/** What is left of an expression without strings, matchers, ranges, groupings and variables. */
+/** The parts of an expression without metrics: strings, matchers, ranges, groupings, variables. */
 const IGNORED = [
   /"(?:[^"\\]|\\.)*"/g,
   /\{[^}]*\}/g,

@@ -22,7 +22,7 @@ const ci: Workflow = parse(read('.github/workflows/ci.yml'))
 const commandsOf = (job: Job): string => job.steps.map(({ run = '' }) => run).join('\n')
 
 describe.each(files)('%s', (file) => {
-  it(`runs in ${file} only actions of this repository, or at the commit of a release`, () => {
+  it('runs only actions of this repository and actions at the commit of a release', () => {
     const used = [...read(file).matchAll(/\buses: (.*)$/gm)].map(([, action = '']) => action)
     expect(used.length).toBeGreaterThan(0)
     for (const action of used)
@@ -37,7 +37,7 @@ describe('the workflows', () => {
     expect(new Set(used).size).toBe(names.size)
   })
 
-  it('may read the repository and nothing else, except for the one that publishes images', () => {
+  it('may only read the repository, except for the one that publishes images', () => {
     for (const file of workflows) {
       const { permissions }: Workflow = parse(read(file))
       const publishes = path.basename(file) === 'publish.yml'

@@ -7,7 +7,7 @@ import { DamagedData, step, UserError } from './terminal.mjs'
 
 /** @typedef {import('./redis-apt.mjs').RedisProduct} RedisProduct */
 
-/** The image that docker-compose.yml uses, and one of Valkey. */
+/** The image of Redis that docker-compose.yml uses, and one of Valkey. */
 const images = { redis: 'redis:7.4-alpine', valkey: 'valkey/valkey:8-alpine' }
 
 const names = { redis: 'Redis', valkey: 'Valkey' }
@@ -62,11 +62,11 @@ export async function* redisSources(folder, port, from, product) {
 }
 
 /**
- * Tells why a product cannot be run on this machine. It fetches the product if that is necessary.
+ * Tells why this machine cannot run a product. It fetches the product if that is necessary.
  *
  * @param {'any' | 'local'} from
  * @param {RedisProduct} [product]
- * @returns {Promise<string | undefined>} undefined if it can be run
+ * @returns {Promise<string | undefined>} a sentence; undefined if this machine can run it
  */
 export async function whyNoRedis(from, product) {
   const wanted = product ?? 'redis'
@@ -77,7 +77,7 @@ export async function whyNoRedis(from, product) {
   } catch (error) {
     return /** @type {Error} */ (error).message
   }
-  return `no ${wanted}-server on PATH, and no package of it`
+  return `There is no ${wanted}-server on PATH, and no package of it.`
 }
 
 /** @type {Map<RedisProduct, ReturnType<typeof fetchRedis>>} */
