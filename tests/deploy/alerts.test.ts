@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fromRoot } from '../../tools/dev-stack/files.mjs'
+import { readMetrics } from '../stack/metrics.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { dashboards, expressionsOf } from './dashboards.ts'
 import { metricsIn } from './promql.ts'
@@ -50,10 +51,8 @@ describe('the metrics in alerts, dashboards, autoscaling and pages about operati
   let exported: string
   beforeAll(async () => {
     system = await startSystem({ notifiers: 1 })
-    const texts = [...system.apis, ...system.workers, ...system.notifiers].map(async ({ url }) =>
-      (await fetch(`${url}/metrics`)).text(),
-    )
-    exported = (await Promise.all(texts)).join('\n')
+    const processes = [...system.apis, ...system.workers, ...system.notifiers]
+    exported = (await Promise.all(processes.map(({ url }) => readMetrics(url)))).join('\n')
   }, 120_000)
   afterAll(() => system?.stop())
 
@@ -107,10 +106,10 @@ describe('the metrics in alerts, dashboards, autoscaling and pages about operati
       routes.split('|'),
     )
     expect(new Set(leftOut)).toEqual(new Set(['/readyz', '/livez', '/metrics']))
-    const url = system.apis[0]?.url
+    const url = system.apis[0]?.url as string
     for (const path of new Set(leftOut)) await fetch(`${url}${path}`)
     const missing = async () => {
-      const counted = await (await fetch(`${url}/metrics`)).text()
+      const counted = await readMetrics(url)
       return leftOut.filter((route) => !counted.includes(`_count{route="${route}",`))
     }
     // The exported numbers may be a second old.

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import type { Reply, RequestOptions } from '../stack/client.ts'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import { type Servers, startServers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
@@ -183,10 +184,9 @@ describe('limits shared by all processes', () => {
   it('names the limit of each refusal in the metrics', async () => {
     /** Refusals of a limit, in all processes. */
     async function refusals(limit: string): Promise<number> {
-      const series = new RegExp(`^ticket_line_refusals_total\\{limit="${limit}"\\} (\\d+)$`, 'm')
-      const pages = await Promise.all(system.apis.map(({ url }) => fetch(`${url}/metrics`)))
-      const texts = await Promise.all(pages.map((page) => page.text()))
-      return texts.reduce((sum, text) => sum + Number(series.exec(text)?.[1]), 0)
+      const series = `ticket_line_refusals_total{limit="${limit}"}`
+      const pages = await Promise.all(system.apis.map(({ url }) => readMetrics(url)))
+      return pages.reduce((sum, page) => sum + metricIn(page, series), 0)
     }
     const key = await createKey('mara', {
       scopes: ['events:read'],

@@ -11,6 +11,7 @@ import { commandIdOf, newJobId } from '@ticket-line/shared'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import { startSystem } from '../stack/system.ts'
 import { command, createLineKit, type KitJob, kindsOf, type LineKit } from './line-kit.ts'
 
@@ -513,16 +514,8 @@ describe('a pruning step that is blocked', { timeout: 60_000 }, () => {
       )
       return rows.length > 0
     }
-    const metric = async (name: string): Promise<number> => {
-      const text = await (await fetch(`${url}/metrics`)).text()
-      return Number(
-        text
-          .split('\n')
-          .find((line) => line.startsWith(`${name} `))
-          ?.slice(name.length),
-      )
-    }
-    const prunedAtS = () => metric('ticket_line_last_prune_timestamp_seconds')
+    const prunedAtS = async () =>
+      metricIn(await readMetrics(url), 'ticket_line_last_prune_timestamp_seconds')
     expect(await until(isStuck, { timeoutMs: 10_000 })).toBe(true)
 
     const ready = await fetch(`${url}/readyz`)

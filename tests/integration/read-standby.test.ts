@@ -7,6 +7,7 @@ import { startRedis } from '../../tools/dev-stack/redis.mjs'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { runOps } from '../ops/run-ops.ts'
 import { queryOnce, withDatabase } from '../stack/databases.ts'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import type { Servers } from '../stack/servers.ts'
 import { type ReplicatedPostgres, startReplicatedPostgres } from '../stack/standby.ts'
 import { type System, startSystem } from '../stack/system.ts'
@@ -87,11 +88,8 @@ async function download(list: 'bookings' | 'waiting-list' | 'bookings?standing=h
 }
 
 async function countExports(): Promise<typeof exportsSoFar> {
-  const page = await (await fetch(`${system.apis[0]?.url}/metrics`)).text()
-  const count = (server: string): number =>
-    Number(
-      new RegExp(`^ticket_line_exports_total\\{server="${server}"\\} (\\d+)`, 'm').exec(page)?.[1],
-    )
+  const page = await readMetrics(system.apis[0]?.url as string)
+  const count = (server: string) => metricIn(page, `ticket_line_exports_total{server="${server}"}`)
   return { primary: count('primary'), standby: count('standby') }
 }
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 const METRICS_TOKEN = 'read-these-numbers'
@@ -18,12 +19,7 @@ beforeAll(async () => {
 afterAll(() => system?.stop())
 
 async function metric(series: string): Promise<number> {
-  const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
-  const { body } = await system.api.get('/metrics', { headers })
-  const line = String(body)
-    .split('\n')
-    .find((text) => text.startsWith(`${series} `))
-  return Number(line?.slice(series.length + 1))
+  return metricIn(await readMetrics(system.apis[0]?.url as string, METRICS_TOKEN), series)
 }
 
 const underWay = (what: string) => metric(`ticket_line_http_requests_under_way{what="${what}"}`)

@@ -1,6 +1,7 @@
 import { countLatestDecisions, readEventSales } from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { readMetrics } from '../stack/metrics.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { type ContractKit, createContractKit } from './contract-kit.ts'
 import { explainOn, openReads } from './explain.ts'
@@ -22,7 +23,7 @@ describe('the sales metrics of the workers', () => {
   async function shown(eventId: number): Promise<(number[] | undefined)[]> {
     return Promise.all(
       system.workers.map(async ({ url }) => {
-        const page = await (await fetch(`${url}/metrics`)).text()
+        const page = await readMetrics(url)
         const series = new RegExp(`^ticket_line_event_\\w+\\{event="${eventId}"\\} (.*)$`, 'gm')
         const values = [...page.matchAll(series)].map(([, value]) => Number(value))
         return values.length === 0 ? undefined : values

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { expect, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { fillHeldEvent, type HeldEvent } from '../stack/due-rows.ts'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import type { Servers } from '../stack/servers.ts'
 import { type System, startSystem } from '../stack/system.ts'
 import { OUR_REDIS } from './line-stack.ts'
@@ -34,7 +35,7 @@ export interface SettleStack {
   /** The decided settles of an event, in order. */
   decidedSettles(eventId: number): Promise<{ command_id: string; outcome: string; at: Date }[]>
   /** The value of a metric of the first worker. */
-  metric(name: string): Promise<number | undefined>
+  metric(name: string): Promise<number>
 }
 
 /** Starts a system without an API. It is stopped when the test has finished. */
@@ -129,9 +130,7 @@ export async function createSettleStack({
         [eventId],
       ),
     async metric(name) {
-      const text = await (await fetch(`${system.workers[0]?.url}/metrics`)).text()
-      const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `))
-      return line === undefined ? undefined : Number(line.slice(name.length + 1))
+      return metricIn(await readMetrics(system.workers[0]?.url as string), name)
     },
   }
 }

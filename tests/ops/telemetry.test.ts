@@ -5,6 +5,7 @@ import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { metricIn, readMetrics } from '../stack/metrics.ts'
 import { type System, startSystem } from '../stack/system.ts'
 
 interface ReceivedSpan {
@@ -109,23 +110,19 @@ describe('tracing', () => {
 
 describe('metrics', () => {
   it('exports metrics of decisions, servers and pools of the API and the worker', async () => {
-    const shown = async () =>
-      (await (await fetch(`${system.workers[0]?.url}/metrics`)).text()).split('\n')
-    const value = (lines: string[], name: string) =>
-      Number(lines.find((line) => line.startsWith(`${name} `))?.split(' ')[1] ?? Number.NaN)
-    const api = await (await fetch(`${system.apis[0]?.url}/metrics`)).text()
-    const worker = await shown()
-    expect(value(worker, 'ticket_line_decisions_total{outcome="booked"}')).toBe(3)
-    expect(value(worker, 'ticket_line_job_wait_seconds_count')).toBe(3)
-    expect(value(worker, 'ticket_line_redis_append_only')).toBe(1)
-    expect(value(worker, 'ticket_line_redis_append_ok')).toBe(1)
-    expect(value(worker, 'ticket_line_redis_noeviction')).toBe(1)
-    expect(value(worker, 'ticket_line_redis_evicted_keys')).toBe(0)
-    expect(value(worker, 'ticket_line_server_reachable{server="postgres"}')).toBe(1)
-    expect(value(worker, 'ticket_line_oldest_command_seconds')).toBe(0)
+    const api = await readMetrics(system.apis[0]?.url as string)
+    const worker = await readMetrics(system.workers[0]?.url as string)
+    expect(metricIn(worker, 'ticket_line_decisions_total{outcome="booked"}')).toBe(3)
+    expect(metricIn(worker, 'ticket_line_job_wait_seconds_count')).toBe(3)
+    expect(metricIn(worker, 'ticket_line_redis_append_only')).toBe(1)
+    expect(metricIn(worker, 'ticket_line_redis_append_ok')).toBe(1)
+    expect(metricIn(worker, 'ticket_line_redis_noeviction')).toBe(1)
+    expect(metricIn(worker, 'ticket_line_redis_evicted_keys')).toBe(0)
+    expect(metricIn(worker, 'ticket_line_server_reachable{server="postgres"}')).toBe(1)
+    expect(metricIn(worker, 'ticket_line_oldest_command_seconds')).toBe(0)
     for (const server of ['redis', 'postgres']) {
       expect(
-        value(worker, `ticket_line_round_trip_seconds_count{server="${server}"}`),
+        metricIn(worker, `ticket_line_round_trip_seconds_count{server="${server}"}`),
       ).toBeGreaterThan(0)
       expect(api).toContain(`ticket_line_round_trip_seconds_count{server="${server}"}`)
     }
@@ -144,10 +141,8 @@ describe('metrics', () => {
     await book('dan', { prefer: 'respond-async' })
     await book('eve', { prefer: 'respond-async' })
 
-    const metric = async (name: string) => {
-      const text = await (await fetch(`${system.workers[0]?.url}/metrics`)).text()
-      return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])
-    }
+    const metric = async (name: string) =>
+      metricIn(await readMetrics(system.workers[0]?.url as string), name)
     const oldest = () => metric('ticket_line_oldest_command_seconds')
     expect(await until(async () => (await oldest()) > 1, { timeoutMs: 20_000 })).toBe(true)
     expect(await metric('ticket_line_lines_with_work')).toBe(1)
