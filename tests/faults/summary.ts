@@ -68,7 +68,6 @@ const LOSS_NAMES: Record<RedisLoss['kind'], string> = {
   'killed-master': 'replaced after its master was killed',
   'frozen-master': 'replaced while its master was frozen',
   'ordered-failover': 'replaced by an ordered failover',
-  'moved-slot': 'resharded',
 }
 
 /** Says how often Redis lost data in each way. */

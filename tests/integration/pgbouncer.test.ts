@@ -11,6 +11,8 @@ import { createBase, type System, startSystem } from '../stack/system.ts'
 // Each test starts several processes, which takes long on a busy machine.
 vi.setConfig({ testTimeout: 180_000 })
 
+const JWT_SECRET = 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO'
+
 if (pgbouncerProgram === undefined)
   console.log('The PgBouncer tests are skipped, because pgbouncer is not on PATH.')
 
@@ -29,7 +31,7 @@ async function envThroughPooler(options: PgBouncerOptions): Promise<Env> {
     DATABASE_URL: await throughPooler(base.databaseUrl, options),
     ...base.redisEnv,
     KEY_PREFIX: base.keyPrefix,
-    JWT_SECRET: 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO',
+    JWT_SECRET,
     WEBHOOK_SECRET_KEY: 'ab'.repeat(32),
   }
 }
@@ -173,7 +175,7 @@ describe.skipIf(pgbouncerProgram === undefined)(
         DATABASE_READ_URL: standby,
         ...base.redisEnv,
         KEY_PREFIX: base.keyPrefix,
-        JWT_SECRET: 'k7Qw2mZx9LrTb4VnHs6YpDcJfGaUeXiO',
+        JWT_SECRET,
       }
       const api = await startService('api', env)
       onTestFinished(() => api.kill())

@@ -8,8 +8,8 @@ import type { SharedServers } from './shared-servers.ts'
 
 /**
  * Provides one PostgreSQL and one Redis for the whole run, and another pair for each other kind of
- * Redis. They start when the first suite asks for them, so a run of unit tests starts none. Test
- * files run in other processes and ask over HTTP: `/cluster` for a Redis Cluster.
+ * Redis. They start when the first suite needs them, so a run of unit tests starts none. Test files
+ * run in other processes and get the addresses over HTTP. The path names the kind, as `/cluster`.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const started: Promise<Servers>[] = []

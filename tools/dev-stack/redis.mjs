@@ -30,8 +30,8 @@ import { until } from './wait.mjs'
  * @param {string} options.folder
  * @param {'any' | 'local' | 'path' | 'private'} [options.from] "any": the one on PATH, else one in
  * Docker, else a private one; "local": the same without Docker
- * @param {import('./redis-apt.mjs').RedisProduct} [options.product] default: Redis, or the Valkey
- * on PATH
+ * @param {import('./redis-apt.mjs').RedisProduct | undefined} [options.product] default: Redis, or
+ * the Valkey on PATH
  * @param {number} [options.port] default: a free one
  * @param {string[]} [options.settings] lines of redis.conf; the last line of a kind wins
  * @param {string} [options.logFile]

@@ -9,7 +9,12 @@ import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
 import { startPgBouncer } from '../../stack/pgbouncer.ts'
 import type { Build, Env } from '../../stack/processes.ts'
-import { chosenRedis, isReplicated, type ReplicatedRedis } from '../../stack/redis/deployment.ts'
+import {
+  chosenRedis,
+  isReplicated,
+  productOf,
+  type ReplicatedRedis,
+} from '../../stack/redis/deployment.ts'
 import type { RedisLoss } from '../injection/redis-losses.ts'
 import { type BuildCopy, copyBuild } from './build-copy.ts'
 import type { Mutation } from './mutation.ts'
@@ -241,7 +246,7 @@ async function startServers(
           folder,
           env: clocks?.env.redis,
           onMoved: onRedisMoved,
-          ...(kind === 'valkey' && { product: kind }),
+          product: productOf(kind),
         })
   const [postgres, redis] = await Promise.allSettled([
     startPostgres({ folder: path.join(folder, 'postgres'), env: clocks?.env.postgres }),

@@ -73,7 +73,7 @@ export interface RedisHost {
 export interface RedisHostOptions {
   /** Gets a folder for each server. */
   folder: string
-  product?: RedisProduct
+  product: RedisProduct | undefined
   persistence: Persistence
   /** False if nobody reads the journal. Redis then rewrites its file as in production. */
   keepJournal: boolean
@@ -97,8 +97,7 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
   const isMonitored = keepJournal && persistence !== 'always'
   let servers = 1
   let folder = path.join(options.folder, 'redis')
-  const ofProduct = product === undefined ? {} : { product }
-  let server = await startRedis({ folder, settings, env, ...ofProduct })
+  let server = await startRedis({ folder, settings, env, product })
   const { password } = new URL(server.url)
   /** Folders of files that no server uses any more. */
   const abandoned: string[] = []
@@ -139,7 +138,7 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
       folder: next,
       settings: [...settings, `masterauth ${password}`],
       env,
-      ...ofProduct,
+      product,
     })
     let isKilled = false
     try {

@@ -5,7 +5,8 @@ import type { MasterFault } from './master-faults.ts'
 
 /** A loss of data, with what PostgreSQL had recorded as accepted before it. */
 export interface RedisLoss {
-  kind: Loss | MasterFault
+  /** A slot that moves loses nothing. */
+  kind: Loss | Exclude<MasterFault, 'moved-slot'>
   /** True if nothing was left. */
   isFull: boolean
   /** When Redis had lost its data, ms since 1970. */

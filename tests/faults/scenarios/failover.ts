@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
 import { until } from '../../../tools/dev-stack/wait.mjs'
-import { chosenRedis } from '../../stack/redis/deployment.ts'
+import { chosenRedis, productOf } from '../../stack/redis/deployment.ts'
 import { isAcknowledged } from '../check/answers.ts'
 import { check } from '../check/check.ts'
 import { loadEvents } from '../load/event-loads.ts'
@@ -32,7 +32,7 @@ export const failover: Scenario = {
     writeFileSync(path.join(folder, 'password'), password, { mode: 0o600 })
     const replica = await startRedis({
       folder,
-      ...(chosenRedis() === 'valkey' && { product: 'valkey' }),
+      product: productOf(chosenRedis()),
       settings: [
         'auto-aof-rewrite-percentage 0',
         `masterauth ${password}`,

@@ -1,3 +1,4 @@
+import type { RedisProduct } from '../../../tools/dev-stack/redis-apt.mjs'
 import type { Server } from '../../../tools/dev-stack/servers.mjs'
 import type { Env } from '../processes.ts'
 
@@ -25,6 +26,11 @@ export function readRedisKind(text: string): RedisKind {
 /** Tells whether Redis has several servers. */
 export function isReplicated(kind: RedisKind): kind is ReplicatedRedis['kind'] {
   return kind === 'cluster' || kind === 'sentinel'
+}
+
+/** The product of a kind. Undefined if any Redis will do, or the Valkey on PATH. */
+export function productOf(kind: RedisKind): RedisProduct | undefined {
+  return kind === 'valkey' ? 'valkey' : undefined
 }
 
 /** One server with data, whether it is a master or a replica. */
