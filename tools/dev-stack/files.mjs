@@ -10,8 +10,8 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const fromRoot = (...parts) => path.join(root, ...parts)
 
 /**
- * The programs that the bootstrap downloads: Node, pnpm and a private Redis. The folder can be
- * deleted at any time.
+ * The programs that this system lacks: Node, pnpm, Redis and, for tests, Valkey and promtool. The
+ * folder can be deleted at any time.
  */
 export const toolsDir = path.join(root, '.tools')
 

@@ -80,7 +80,7 @@ export function readKustomization(folder: string): Kustomization {
  * The objects of a kustomization and of those that it includes. Patches are not applied, and names
  * do not change. A ConfigMap that is generated from files of variables becomes an object.
  */
-export function readObjects(folder: string): Manifest[] {
+function readObjects(folder: string): Manifest[] {
   const { resources = [], components = [], configMapGenerator = [] } = readKustomization(folder)
   const generated = configMapGenerator
     .filter(({ envs }) => envs !== undefined)

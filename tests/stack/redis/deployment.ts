@@ -5,7 +5,7 @@ import type { Env } from '../processes.ts'
 /** The ways to run Redis that the product supports. `single` is one Redis, `valkey` one Valkey. */
 export type RedisKind = 'single' | 'cluster' | 'sentinel' | 'valkey'
 
-export const REDIS_KINDS: readonly RedisKind[] = ['single', 'cluster', 'sentinel', 'valkey']
+const REDIS_KINDS: readonly RedisKind[] = ['single', 'cluster', 'sentinel', 'valkey']
 
 /**
  * The kind that `TEST_REDIS` names; `single` if it is not set.
