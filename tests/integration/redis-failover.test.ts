@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createRecoveryRedis, onOneServer, readyKey, shardPrefixes } from '@ticket-line/line'
@@ -25,12 +25,9 @@ const portOf = ({ url }: Server): number => Number(new URL(url).port)
 
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-failover-'))
-  const start = (name: string): Promise<Server> => {
-    // Both servers have the same password, as the servers of one installation do.
-    mkdirSync(path.join(folder, name))
-    writeFileSync(path.join(folder, name, 'password'), 'the-same-password')
-    return startRedis({ folder: path.join(folder, name) })
-  }
+  // Both servers have the same password, as the servers of one installation do.
+  const start = (name: string): Promise<Server> =>
+    startRedis({ folder: path.join(folder, name), password: 'the-same-password' })
   servers = [await start('first'), await start('second')]
   first = new Redis(servers[0].url)
   target = { host: '127.0.0.1', port: portOf(servers[0]) }

@@ -33,6 +33,7 @@ import { until } from './wait.mjs'
  * @param {import('./redis-apt.mjs').RedisProduct | undefined} [options.product] default: Redis, or
  * the Valkey on PATH
  * @param {number} [options.port] default: a free one
+ * @param {string} [options.password] default: a generated one, which is kept in `folder`
  * @param {string[]} [options.settings] lines of redis.conf; the last line of a kind wins
  * @param {string} [options.logFile]
  * @param {Record<string, string> | undefined} [options.env] added to its environment
@@ -44,6 +45,7 @@ export async function startRedis({
   from = 'any',
   product,
   port: wantedPort,
+  password: wantedPassword,
   settings = [],
   logFile,
   env,
@@ -51,9 +53,9 @@ export async function startRedis({
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const passwordFile = path.join(folder, 'password')
   // The data does not depend on the password, because Redis gets the password at every start.
-  if (readText(passwordFile) === '')
-    writeFileSync(passwordFile, randomBytes(18).toString('hex'), { mode: 0o600 })
-  const password = readText(passwordFile)
+  const kept = readText(passwordFile)
+  const password = wantedPassword ?? (kept || randomBytes(18).toString('hex'))
+  if (password !== kept) writeFileSync(passwordFile, password, { mode: 0o600 })
   await removeStaleRedis(folder, password)
   const port = wantedPort ?? (await freePort())
   const boot = (/** @type {RedisSource} */ source) =>

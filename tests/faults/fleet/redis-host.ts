@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startRedis } from '../../../tools/dev-stack/redis.mjs'
@@ -126,9 +126,6 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
     const master = server
     const masterFolder = folder
     const next = path.join(options.folder, `redis-${servers++}`)
-    mkdirSync(next)
-    // The replica gets the password of the master, so that clients can use it after the failover.
-    writeFileSync(path.join(next, 'password'), password, { mode: 0o600 })
     const link = await startProxy({
       target: addressOf(master),
       wire: plain,
@@ -136,6 +133,8 @@ export async function startRedisHost(options: RedisHostOptions): Promise<RedisHo
     })
     const replica = await startRedis({
       folder: next,
+      // That of the master, so that clients can use the replica after the failover.
+      password,
       settings: [...settings, `masterauth ${password}`],
       env,
       product,

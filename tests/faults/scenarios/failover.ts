@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,10 +28,10 @@ export const failover: Scenario = {
     const folder = mkdtempSync(path.join(tmpdir(), 'ticket-line-replica-'))
     const testbed = await openTestbed({ env: { RESULT_WAIT_MS: '500' } })
     const { password } = new URL(testbed.fleet.redis.url)
-    // The replica gets the password of the master, so that clients can use it after the failover.
-    writeFileSync(path.join(folder, 'password'), password, { mode: 0o600 })
     const replica = await startRedis({
       folder,
+      // That of the master, so that clients can use the replica after the failover.
+      password,
       product: productOf(chosenRedis()),
       settings: [
         'auto-aof-rewrite-percentage 0',

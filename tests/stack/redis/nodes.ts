@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Redis } from 'ioredis'
 import { freePort, portIsFree } from '../../../tools/dev-stack/ports.mjs'
@@ -31,13 +30,12 @@ export async function startNodes(
 ): Promise<RedisNode[]> {
   const starts = Array.from({ length: count }, async (_, index): Promise<RedisNode> => {
     const own = path.join(folder, `node-${index}`)
-    mkdirSync(own, { recursive: true })
-    writeFileSync(path.join(own, 'password'), PASSWORD, { mode: 0o600 })
     const port = await freeNodePort()
     const server = await startRedis({
       folder: own,
       from: 'local',
       port,
+      password: PASSWORD,
       settings: [`masterauth ${PASSWORD}`, 'repl-diskless-sync-delay 0', ...settings],
     })
     return { ...server, port, folder: own }
