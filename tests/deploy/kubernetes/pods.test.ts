@@ -81,7 +81,7 @@ describe('the pods in deploy/kubernetes', () => {
   })
 
   it('have the time to stop that the services need, and at least that of Compose', () => {
-    const [, graceMs] = /`SHUTDOWN_GRACE_MS` \| both \| `(\d+)`/.exec(
+    const [, graceMs] = /`SHUTDOWN_GRACE_MS` \| services \| `(\d+)`/.exec(
       read('docs/configuration.md'),
     ) as unknown as [string, string]
     for (const name of SERVICES) {
