@@ -9,7 +9,7 @@ server=$1
 # others.
 : "${CONFIGURATION:=/etc/ticket-line}" "${SETTINGS:=/tmp/settings}" "${CERTIFICATES:=/etc/ticket-line-tls}"
 
-stop() {
+fail() {
   echo "$1" >&2
   exit 1
 }
@@ -26,10 +26,10 @@ case ",$(printf '%s' "${COMPOSE_PROFILES:-}" | tr -d ' ')," in
 esac
 if [ "$server" = https ]; then
   [ $tls = yes ] ||
-    stop 'Set COMPOSE_PROFILES=tls in .env instead of --profile, so that plain HTTP is redirected and each `up` includes TLS.'
+    fail 'Set COMPOSE_PROFILES=tls in .env instead of --profile, so that plain HTTP is redirected and each `up` includes TLS.'
   for file in fullchain.pem privkey.pem; do
     [ -r "$CERTIFICATES/$file" ] ||
-      stop "The user $(id -u) cannot read $file in the folder TLS_FOLDER. See \"TLS\" in docs/operations.md."
+      fail "The user $(id -u) cannot read $file in the folder TLS_FOLDER. See \"TLS\" in docs/operations.md."
   done
 elif [ $tls = yes ]; then
   server=redirect
@@ -40,7 +40,7 @@ cp "$CONFIGURATION/$server.conf" "$SETTINGS/server.conf"
 
 # A port that is not the standard one is part of the address to which nginx redirects.
 port=${HTTPS_PORT:-443}
-case $port in *[!0-9]*) stop "HTTPS_PORT must be a port, not \"$port\"." ;; esac
+case $port in *[!0-9]*) fail "HTTPS_PORT must be a port, not \"$port\"." ;; esac
 [ "$port" = 443 ] && port= || port=":$port"
 echo "map \$host \$https_port { default \"$port\"; }" >"$SETTINGS/https-port.conf"
 
@@ -50,7 +50,7 @@ echo "map \$host \$https_port { default \"$port\"; }" >"$SETTINGS/https-port.con
   [ "${TRUST_PROXY_HOPS:-1}" -gt 1 ] && from_proxy=1 || from_proxy=0
   for network in $(entries "${TRUSTED_PROXIES:-}"); do
     case $network in
-      *[!0-9A-Fa-f:./]*) stop "TRUSTED_PROXIES: \"$network\" is not a network such as 10.0.0.0/8." ;;
+      *[!0-9A-Fa-f:./]*) fail "TRUSTED_PROXIES: \"$network\" is not a network such as 10.0.0.0/8." ;;
     esac
     echo "set_real_ip_from $network;"
   done
@@ -66,7 +66,7 @@ echo "map \$host \$https_port { default \"$port\"; }" >"$SETTINGS/https-port.con
 # own responses.
 for origin in $(entries "${CORS_ORIGINS:-}"); do
   case $origin in
-    *[!0-9A-Za-z:/.\[\]-]*) stop "CORS_ORIGINS: \"$origin\" is not an origin such as https://shop.example." ;;
+    *[!0-9A-Za-z:/.\[\]-]*) fail "CORS_ORIGINS: \"$origin\" is not an origin such as https://shop.example." ;;
   esac
   echo "\"$origin\" \$http_origin;"
 done >"$SETTINGS/cors-origins.conf"

@@ -9,7 +9,7 @@ umask 077
 
 : "${CONFIGURATION:=/etc/ticket-line}" "${SOCKETS:=/tmp}" "${LOG:=/tmp/recovery.log}"
 
-stop() {
+fail() {
   echo "$1" >&2
   exit 1
 }
@@ -22,7 +22,7 @@ bases() {
 }
 
 if [ $# -eq 0 ]; then
-  [ -n "$(bases)" ] || stop "There is no base backup in $BACKUPS."
+  [ -n "$(bases)" ] || fail "There is no base backup in $BACKUPS."
   echo 'Any time since the first of these base backups can be restored:'
   bases | sed 's/^\(..........T..\)\(..\)\(..\)Z .*/  \1:\2:\3Z/'
   exit 0
@@ -33,14 +33,14 @@ if [ "$target" = latest ]; then
   chosen=$(bases | tail -n 1)
 else
   echo "$target" | grep -Eqx '[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z' ||
-    stop "\"$target\" is not a time such as 2026-11-30T14:05:00Z, nor \"latest\"."
+    fail "\"$target\" is not a time such as 2026-11-30T14:05:00Z, nor \"latest\"."
   chosen=$(bases | awk -v target="$(echo "$target" | tr -d :)" '$1 <= target' | tail -n 1)
 fi
-[ -n "$chosen" ] || stop "There is no base backup from before $target. Without a time, this command lists them."
+[ -n "$chosen" ] || fail "There is no base backup from before $target. Without a time, this command lists them."
 base=${chosen#* }/${chosen%% *}
 wal=${chosen#* }/wal
 
-! pg_isready -q || stop 'PostgreSQL is running. Stop it first.'
+! pg_isready -q || fail 'PostgreSQL is running. Stop it first.'
 
 if [ -n "$(ls -A "$PGDATA")" ]; then
   kept=$BACKUPS/replaced-$(date -u +%Y-%m-%dT%H%M%SZ).tar.gz
@@ -68,11 +68,11 @@ server=$!
 until PGHOST=$SOCKETS pg_isready -q; do
   kill -0 $server 2>/dev/null || {
     cat "$LOG" >&2
-    stop 'The recovery failed. If it ended before the wanted time, nothing was committed after it: restore "latest".'
+    fail 'The recovery failed. If it ended before the wanted time, nothing was committed after it: restore "latest".'
   }
   sleep 1
 done
 kill -INT $server
-wait $server || stop "PostgreSQL did not shut down cleanly: $(tail -n 3 "$LOG")"
+wait $server || fail "PostgreSQL did not shut down cleanly: $(tail -n 3 "$LOG")"
 grep -E 'recovery stopping|last completed transaction' "$LOG" || :
 echo 'The data is restored. "Restoring a backup" in docs/operations.md says what to do next.'
