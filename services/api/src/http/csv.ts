@@ -1,6 +1,6 @@
 /*
  * Writes lists as CSV (RFC 4180) that is safe to open in a spreadsheet: no field runs as a formula,
- * and no id changes (docs/operations.md, "Downloads of lists").
+ * and no id changes (docs/integrating.md, "Lists").
  *
  * Text that a spreadsheet could read as a formula, a number or a date is prefixed with an
  * apostrophe.
