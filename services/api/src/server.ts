@@ -85,6 +85,9 @@ export async function closeServer(server: Server, { graceMs, hurry }: CloseOptio
   const hurryTimer = setTimeout(hurry, graceMs / 2)
   const closeTimer = setTimeout(() => server.closeAllConnections(), graceMs)
   await sleep(Math.min(LINGER_MS, graceMs / 4))
+  // When the port closes, the kernel resets the connections that Node has not accepted yet. Node
+  // accepts connections right before it runs this callback, so there are hardly any left.
+  await new Promise((resolve) => setImmediate(resolve))
   await new Promise((resolve) => server.close(resolve))
   clearTimeout(hurryTimer)
   clearTimeout(closeTimer)
