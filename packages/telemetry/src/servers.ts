@@ -1,4 +1,4 @@
-import { every, type Loop, parseRedisInfo, watchServer } from '@ticket-line/shared'
+import { every, fullnessOf, type Loop, parseRedisInfo, watchServer } from '@ticket-line/shared'
 import type { Redis } from 'ioredis'
 import { Gauge, Histogram, type Registry } from 'prom-client'
 import { METRIC_PREFIX } from './registry.js'
@@ -83,8 +83,12 @@ interface RedisGauge {
   help: string
   /** The field of `INFO`. */
   field: string
-  /** Which value counts if several servers have shards: the one that needs attention first. */
-  worst: 'min' | 'max'
+  /**
+   * Which value counts if several servers have shards: the one that needs attention first.
+   * `fullest` is that of the server whose memory is the fullest, so that two such metrics can be
+   * divided.
+   */
+  worst: 'min' | 'max' | 'fullest'
   /** How the text of the field becomes a number; by default as `Number` does it. */
   read?: (text: string) => number
 }
@@ -120,13 +124,13 @@ const REDIS_GAUGES: readonly RedisGauge[] = [
     name: 'redis_memory_bytes',
     help: 'Memory that Redis uses.',
     field: 'used_memory',
-    worst: 'max',
+    worst: 'fullest',
   },
   {
     name: 'redis_memory_max_bytes',
     help: 'Memory that Redis may use; 0 means no limit.',
     field: 'maxmemory',
-    worst: 'min',
+    worst: 'fullest',
   },
   {
     name: 'redis_connected_clients',
@@ -150,12 +154,20 @@ function createRedisGauges(registry: Registry): (infos: readonly string[]) => vo
   // A new gauge is 0, which would be a wrong value until Redis has answered.
   for (const gauge of gauges) gauge.remove()
   return (infos) => {
-    const servers = infos.map(parseRedisInfo)
+    const servers = infos.map(parseRedisInfo).sort(byFullness)
     REDIS_GAUGES.forEach(({ field, worst, read = Number }, i) => {
-      const values = servers.map((fields) => fields.get(field)).filter((text) => text !== undefined)
+      const texts = servers.map((fields) => fields.get(field)).filter((text) => text !== undefined)
+      const values = texts.map(read)
+      const [first] = values
       // A missing value is better than a false alarm.
-      if (values.length === 0) gauges[i]?.remove()
-      else gauges[i]?.set(Math[worst](...values.map(read)))
+      if (first === undefined) gauges[i]?.remove()
+      else gauges[i]?.set(worst === 'fullest' ? first : Math[worst](...values))
     })
   }
+}
+
+/** Orders replies to `INFO` from the fullest server to the emptiest. */
+function byFullness(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): number {
+  const usedBytes = (info: ReadonlyMap<string, string>) => Number(info.get('used_memory') ?? 0)
+  return fullnessOf(b) - fullnessOf(a) || usedBytes(b) - usedBytes(a)
 }

@@ -183,14 +183,16 @@ export function parseRedisInfo(text: string): Map<string, string> {
 }
 
 /**
- * Reads how full the fullest of some servers is: its used memory as a share of its `maxmemory`. A
+ * How full a server is, by its reply to `INFO`: its used memory as a share of its `maxmemory`. A
  * server that has no `maxmemory`, or hides it, counts as 0.
  */
+export function fullnessOf(info: ReadonlyMap<string, string>): number {
+  const max = Number(info.get('maxmemory') ?? 0)
+  return max === 0 ? 0 : Number(info.get('used_memory') ?? 0) / max
+}
+
+/** Reads how full the fullest of some servers is (`fullnessOf`). */
 export async function readFullness(servers: readonly Pick<Redis, 'info'>[]): Promise<number> {
-  const shares = servers.map(async (redis) => {
-    const info = parseRedisInfo(await redis.info('memory'))
-    const max = Number(info.get('maxmemory') ?? 0)
-    return max === 0 ? 0 : Number(info.get('used_memory') ?? 0) / max
-  })
-  return Math.max(0, ...(await Promise.all(shares)))
+  const infos = await Promise.all(servers.map((redis) => redis.info('memory')))
+  return Math.max(0, ...infos.map((info) => fullnessOf(parseRedisInfo(info))))
 }
