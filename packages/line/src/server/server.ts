@@ -84,10 +84,10 @@ export interface LineServer {
 }
 
 /**
- * Lines served at once for each connection to PostgreSQL. A job spends a third of its time in
- * PostgreSQL, and the rest on its way from and to Redis.
+ * Lines served at once for each connection to PostgreSQL. A job spends most of its time on its way
+ * from and to Redis, and small jobs of several lines share a connection.
  */
-const LINES_PER_CONNECTION = 3
+const LINES_PER_CONNECTION = 6
 
 /** Time between two scans of all keys, which find lines that are not registered, ms. */
 const SCAN_EVERY_MS = 60_000

@@ -17,10 +17,10 @@ const MAX_COMMANDS_OF_A_JOB = 16
  */
 const MAX_COMMANDS_SHARED = 64
 /**
- * Maximum number of shared transactions at once. Jobs that arrive while they run share the next
- * one.
+ * Maximum number of shared transactions at once. Jobs that arrive while one runs share the next
+ * one. Two at once would have fewer jobs each, and all of them would cost more.
  */
-const RUNS_AT_ONCE = 2
+const RUNS_AT_ONCE = 1
 
 interface GatheredJob {
   job: JobToDecide
@@ -48,7 +48,7 @@ interface GatheredJob {
  * Each line has at most one active job, so the jobs of a run are of different lines. They have no
  * event in common and no order among themselves.
  *
- * `RUNS_AT_ONCE` limits the runs, not the jobs that are `alone`. Otherwise two locked events would
+ * `RUNS_AT_ONCE` limits the runs, not the jobs that are `alone`. Otherwise a locked event would
  * delay all other lines. A stopping worker fetches no more jobs, so no job stays `gathered`.
  */
 export function createApply(deps: ApplyDeps): (job: JobToDecide) => Promise<AppliedBatch> {
