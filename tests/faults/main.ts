@@ -31,7 +31,8 @@ then check every promise. The exit code is 1 if a promise was broken or a bound 
 Scenarios:
 ${SCENARIOS.map(({ name, proves }) => `  ${name}: ${proves}`).join('\n')}`
 
-const { values } = parseArgs({
+const { values, tokens } = parseArgs({
+  tokens: true,
   options: {
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
@@ -45,6 +46,9 @@ const { values } = parseArgs({
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
+
+/** Names of the options on the command line. */
+const given = new Set(tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : [])))
 
 const MAX_FINDINGS = 20
 const log = (line: string): void => console.log(line)
@@ -98,6 +102,8 @@ async function scenario(name: string): Promise<boolean> {
   }
   if (!worksOn(wanted, chosenRedis()))
     throw new Error(`scenario ${name} cannot run with --redis ${values.redis}`)
+  for (const option of ['seconds', 'clients', 'persistence', 'pgbouncer'] as const)
+    if (given.has(option)) throw new Error(`--${option} cannot be used with --scenario`)
   log(wanted.proves)
   const result = await wanted.run({ seed, scale: Number(values.scale), log })
   for (const text of result.missed) log(`bound exceeded: ${text}`)

@@ -15,7 +15,8 @@ export const verify: Command = {
 Checks every promise against the rows in PostgreSQL, in one read-only snapshot. It is safe on
 a live system. If DATABASE_READ_URL is set, it reads the rows from that standby. If a setting
 says where Redis is, it also checks that Redis, the layout of the lines and the database belong
-to one installation. Needs only DATABASE_URL.
+to one installation. Needs only DATABASE_URL or DATABASE_READ_URL. Without DATABASE_URL it cannot
+tell how far the standby is behind.
 
   --event <id>     check only this event; may be given several times
   --examples <n>   show at most n cases of each broken promise (default 5)
