@@ -17,6 +17,7 @@ function bookRoute(deps: CommandDeps): Route {
     scope: 'bookings:write',
     actsForUser: true,
     limit: 'general',
+    checkHeaders: checkKey,
     body: bookingSchema,
     docs: {
       operationId: 'bookTicket',
@@ -41,6 +42,7 @@ function cancelRoute(deps: CommandDeps): Route {
     scope: 'bookings:write',
     actsForUser: true,
     limit: 'general',
+    checkHeaders: checkKey,
     body: cancelSchema,
     docs: {
       operationId: 'cancelBooking',
@@ -69,6 +71,7 @@ function confirmRoute(deps: CommandDeps): Route {
     scope: 'bookings:write',
     actsForUser: true,
     limit: 'general',
+    checkHeaders: checkKey,
     body: confirmSchema,
     docs: {
       operationId: 'confirmHold',

@@ -40,18 +40,23 @@ export function idempotencyKeyOf(c: Context<AppEnv>): string | undefined {
  * book again
  */
 export function readKeyHash(header: string | undefined): string | undefined {
+  const key = readKey(header)
+  return key && hash('sha256', key, 'base64url')
+}
+
+/** The `checkHeaders` of commands. 400 comes before 403, and handlers read the key after that. */
+export function checkKey(c: Context<AppEnv>): void {
+  readKey(idempotencyKeyOf(c))
+}
+
+function readKey(header: string | undefined): string | undefined {
   if (header === undefined) return undefined
   const key = header.startsWith('"') ? unquote(header) : header
   if (key === undefined || key.length > MAX_KEY_LENGTH || !PRINTABLE.test(key)) {
     const message = `Idempotency-Key must have 1 to ${MAX_KEY_LENGTH} printable ASCII characters, quoted or bare.`
     throw new AppError('invalid_request', message)
   }
-  return hash('sha256', key, 'base64url')
-}
-
-/** The `checkHeaders` of commands that need a role. Their handlers read the key after the role. */
-export function checkKey(c: Context<AppEnv>): void {
-  readKeyHash(idempotencyKeyOf(c))
+  return key
 }
 
 /**

@@ -137,9 +137,12 @@ describe('a key', () => {
     expect(
       (await call(app, 'POST /book', { ...key('events:read'), body: { eventId: 0 } })).status,
     ).toBe(400)
-    expect(
-      (await call(app, 'POST /book', { ...key('events:read'), body: { eventId: 9 } })).status,
-    ).toBe(403)
+    for (const path of ['/book', '/cancel', '/confirm', '/extend']) {
+      const request = { ...key('events:read'), body: { eventId: 9, userId: 'ada' } }
+      const headers = { 'idempotency-key': '"' }
+      expect((await call(app, `POST ${path}`, { ...request, headers })).status).toBe(400)
+      expect((await call(app, `POST ${path}`, request)).status).toBe(403)
+    }
   })
 })
 
