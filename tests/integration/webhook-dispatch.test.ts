@@ -3,6 +3,7 @@ import { deleteEvent, dispatchChanges, pruneWebhooks, readWebhookLag } from '@ti
 import { Queue } from 'bullmq'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
+import { numbersIn } from '../stack/receiver.ts'
 import { addChanges, addEvent } from '../stack/webhook-rows.ts'
 import { numbersTo, startWebhookStack, type WebhookStack } from './webhooks-kit.ts'
 
@@ -279,6 +280,33 @@ describe('notifiers', () => {
       { kind: 'replay', count: 2 },
       { kind: 'test', count: 1 },
     ])
+  })
+
+  it('replay batches with the changes and the ids that they had', async () => {
+    const { pool, receiver } = stack
+    await addEvent(pool, 1)
+    const { webhookId } = await stack.addWebhook({ format: 'batch' })
+    await stack.addNotifier()
+    for (const count of [2, 1, 3]) {
+      const last = await stack.change(1, count)
+      await stack.waitForCursor(webhookId, 1, (cursor) => cursor.delivered_no === last)
+    }
+    const messages = () => receiver.received.map(({ id, body }) => [id, numbersIn(body)] as const)
+    const live = messages()
+    expect(live.map(([, numbers]) => numbers)).toEqual([[1, 2], [3], [4, 5, 6]])
+
+    const queue = queueOf(stack)
+    await queue.add('replay', { webhookId, eventId: 1, from: 1, to: 6 })
+    await receiver.waitFor(() => receiver.received.length === 6)
+    expect(messages().slice(3)).toEqual(live)
+
+    // The first and the last message lack changes, so they are others.
+    await queue.add('replay', { webhookId, eventId: 1, from: 2, to: 5 })
+    await receiver.waitFor(() => receiver.received.length === 9)
+    await queue.close()
+    const [, whole] = live
+    const other = expect.not.stringMatching(live.map(([id]) => id).join('|'))
+    expect(messages().slice(6)).toEqual([[other, [2]], whole, [other, [4, 5]]])
   })
 
   it('remove attempts that are too many or too old, and cursors of deleted webhooks', async () => {

@@ -25,7 +25,7 @@ export interface MessageIdentity {
 /**
  * The `webhook-id` of a message. It is the same in every attempt and in every replay, so a receiver
  * can recognize a message that it has already processed. It also depends on the last change,
- * because a replay may divide the changes into other batches. Such a batch is another message.
+ * because a replay may begin or end within a batch. The rest of the batch is then another message.
  */
 export function messageIdOf({ epoch, eventId, no, lastNo, webhookId }: MessageIdentity): string {
   const text = [epoch, eventId, no, lastNo, webhookId].join('/')

@@ -14,6 +14,8 @@ export type ReplayData = WebhookJobs['replay'] & {
   failures?: number
   /** When the first of them failed, ms since 1970. */
   failingSinceMs?: number
+  /** Set if they have failed: the last change that the next request may have. */
+  endNo?: number
 }
 
 /** The BullMQ queue of the notifiers. It has at most one job `deliver` for each cursor. */

@@ -1,5 +1,6 @@
 import {
   type Attempt,
+  findSentMessage,
   logAttempt,
   type Pool,
   readChangesToDeliver,
@@ -31,24 +32,36 @@ export interface ReplayDeps {
 /**
  * Sends changes again, while the live deliveries go on, and without moving their cursor. The data
  * of the job says what is still to be sent.
+ *
+ * The id of a message depends on its first and its last change. So a batch is sent with the changes
+ * that it had before, as long as its attempt is kept and all its changes are replayed.
  */
 export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promise<ReplayResult> {
   const { pool, endpoints, send, stopping, clock } = deps
+
+  /** Where the next batch must end at the latest to be a message that was sent before. */
+  async function endOfBatch({ webhookId, eventId, from, to }: ReplayData): Promise<number> {
+    const sent = await findSentMessage(pool, { webhookId, eventId }, from)
+    if (sent === undefined) return to
+    return Math.min(to, sent.firstNo > from ? sent.firstNo - 1 : sent.lastNo)
+  }
 
   return async function replay(job) {
     for (;;) {
       if (stopping.aborted) return { kind: 'again', inMs: 0 }
       const { webhookId, eventId, from, to, failures = 0, failingSinceMs } = job.data
+      if (from > to) return { kind: 'done' }
       const endpoint = await endpoints.find(webhookId)
       if (endpoint === undefined || endpoint.disabledReason !== null) return { kind: 'done' }
       if (!(await readOwnerIsStaff(pool, { webhookId, eventId }))) return { kind: 'done' }
-      const changes = await readChangesToDeliver(pool, eventId, from - 1, to, CHANGES_PER_READ)
       const { wants, format } = endpoint
+      const endNo = format === 'single' ? to : (job.data.endNo ?? (await endOfBatch(job.data)))
+      const changes = await readChangesToDeliver(pool, eventId, from - 1, endNo, CHANGES_PER_READ)
       const cursor = { deliveredNo: from - 1, batchTo: null }
       const next = nextRequest({ cursor, changes, wants, format })
-      if (next.kind === 'none') return { kind: 'done' }
-      const done = { webhookId, eventId, from: next.toNo + 1, to }
-      if (next.kind === 'skip') {
+      const toNo = next.kind === 'none' ? endNo : next.toNo
+      const done = { webhookId, eventId, from: toNo + 1, to }
+      if (next.kind !== 'send') {
         await job.updateData(done)
         continue
       }
@@ -81,6 +94,7 @@ export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promis
           ...job.data,
           failures: failures + 1,
           failingSinceMs: failingSinceMs ?? nowMs,
+          endNo,
         })
         return { kind: 'again', inMs: retryPauseMs(failures + 1, outcome.retryAfterMs) }
       }

@@ -194,6 +194,30 @@ export async function readChangesToDeliver(
   return changesOf(eventId, rows)
 }
 
+const SENT_MESSAGE = `SELECT first_no, last_no FROM webhook_attempts
+  WHERE webhook_id = $1 AND event_id = $2 AND kind = 'live' AND last_no >= $3
+  ORDER BY last_no, first_no LIMIT 1`
+
+/**
+ * Finds the first live message that had a change from `fromNo` on, among the attempts that are
+ * kept.
+ *
+ * @returns its first and its last change; undefined if there is no such message
+ */
+export async function findSentMessage(
+  pool: Pool,
+  { webhookId, eventId }: CursorKey,
+  fromNo: number,
+): Promise<{ firstNo: number; lastNo: number } | undefined> {
+  const { rows } = await pool.query<{ first_no: string; last_no: string }>({
+    name: 'webhooks_sent_message',
+    text: SENT_MESSAGE,
+    values: [webhookId, eventId, fromNo],
+  })
+  const [row] = rows
+  return row && { firstNo: Number(row.first_no), lastNo: Number(row.last_no) }
+}
+
 const BEGIN_BATCH = `UPDATE webhook_cursors SET batch_to = $4
   WHERE webhook_id = $1 AND event_id = $2 AND delivered_no = $3`
 
