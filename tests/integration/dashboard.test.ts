@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SCOPES } from '@ticket-line/shared'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../tools/dev-stack/wait.mjs'
 import { type Client, createClient, type Reply } from '../stack/client.ts'
@@ -111,6 +112,27 @@ describe('the dashboard', () => {
     }
     expect((await board(headers, '/admin/queues/')).headers.get('location')).toBe('/admin/queues')
     expect((await system.api.get('/admin')).headers.get('location')).toBe('/admin/queues')
+  })
+
+  it('refuses API keys at the dashboard, even those of an admin', async () => {
+    const token = await system.token('boss', 'admin')
+    const created = await system.api.post(
+      '/api-keys',
+      { name: 'Monitoring', scopes: SCOPES },
+      { token },
+    )
+    expect(created.status).toBe(201)
+    const response = await board({ authorization: `Bearer ${created.body.key}` })
+    expect(response).toMatchObject({ status: 403, body: { code: 'insufficient_scope' } })
+    expect(response.headers.get('www-authenticate')).toBe('Bearer error="insufficient_scope"')
+    const { id } = created.body
+    expect(
+      (await system.api.request('DELETE', `/api-keys/${id}`, undefined, { token })).status,
+    ).toBe(204)
+    expect(await board({ authorization: `Bearer ${created.body.key}` })).toMatchObject({
+      status: 401,
+      body: { code: 'unauthorized' },
+    })
   })
 
   it('opens the dashboard to Basic credentials and sets a session cookie', async () => {

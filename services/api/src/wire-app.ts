@@ -114,6 +114,7 @@ export async function wireApp({
     writable: config.dashboardWritable,
     verifyToken: identity.verifyToken,
     overrides: identity.overrides,
+    keys: identity.knownKeys,
     isSecure: identity.isSecure,
     signIn: accounts?.signIn,
     sessionKey: keyring.session,

@@ -7,12 +7,16 @@ import type { TokenVerifier } from '../auth/verify-token.js'
 import type { AppEnv } from '../http/env.js'
 import type { Principal } from '../http/principal.js'
 import { redirect } from '../http/reply.js'
+import { insufficientScope, KEYS_MAY_NOT } from '../http/route.js'
+import { looksLikeKey } from '../keys/format.js'
+import type { KnownKeys } from '../keys/known-keys.js'
 import { countOn, refuse, showLimit } from '../limits/reply.js'
 import type { DashboardSessions } from './session.js'
 
 export interface AuthorizeDeps {
   verifyToken: TokenVerifier
   overrides: AccountOverrides
+  keys: Pick<KnownKeys, 'verify'>
   /** The rate limit of `/login`. All ways to sign in share it. */
   limitSignIn: MiddlewareHandler<AppEnv>
   /** Both are absent without local accounts. Then only tokens are accepted. */
@@ -70,14 +74,19 @@ export function createAuthorize(deps: AuthorizeDeps): MiddlewareHandler<AppEnv> 
  *
  * @returns `undefined` if the header is not valid; a 429 if the account or address is over its
  * limit
+ * @throws AppError `insufficient_scope` for a valid API key, even for that of an admin
  */
 async function principalOfHeader(
   c: Context<AppEnv>,
   header: string,
-  { verifyToken, overrides, limitSignIn, signIn, sessions }: AuthorizeDeps,
+  { verifyToken, overrides, keys, limitSignIn, signIn, sessions }: AuthorizeDeps,
 ): Promise<Principal | Response | undefined> {
   const [, scheme = '', value = ''] = /^(\w+) +(\S+) *$/.exec(header) ?? []
   if (scheme.toLowerCase() === 'bearer') {
+    if (looksLikeKey(value)) {
+      if ((await keys.verify(value)) === undefined) return undefined
+      throw insufficientScope(KEYS_MAY_NOT, [])
+    }
     const claimed = await verifyToken(value)
     return claimed && overrides.apply(claimed)
   }

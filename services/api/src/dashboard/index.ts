@@ -10,6 +10,7 @@ import type { AppEnv } from '../http/env.js'
 import { NOT_FOUND, problemResponse, unavailable } from '../http/problem.js'
 import { redirect, sendPlain } from '../http/reply.js'
 import { defineRoute, type Route } from '../http/route.js'
+import type { KnownKeys } from '../keys/known-keys.js'
 import { createAuthorize } from './authorize.js'
 import { type Board, createBoard } from './board.js'
 import { createDashboardSessions } from './session.js'
@@ -21,6 +22,7 @@ export interface DashboardDeps extends LineSource {
   writable: boolean
   verifyToken: TokenVerifier
   overrides: AccountOverrides
+  keys: Pick<KnownKeys, 'verify'>
   isSecure: CookieSecurity
   /** Absent without local accounts. Then only tokens are accepted. */
   signIn?: SignIn | undefined
