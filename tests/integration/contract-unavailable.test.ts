@@ -186,3 +186,37 @@ describe.each([
     expect(webhooks).toMatchObject([{ url: 'https://crm.example.com/hook', description: null }])
   })
 })
+
+describe('a PostgreSQL that freezes when it has received a change', () => {
+  it('changes nothing when it goes on if the client got 503 unavailable', async () => {
+    const admin = await system.token('root', 'admin')
+    const account = { userId: 'rita', password: 'tall ferns by the river' }
+    expect((await system.api.post('/register', account)).status).toBe(201)
+    const headers = { prefer: 'return=representation' }
+    const { refreshToken } = (await system.api.post('/login', account, { headers })).body
+    // Opens connections, and lets the process remember for a moment that the callers have no
+    // accounts. Otherwise the requests would wait for reads.
+    await Promise.all([
+      ask('GET', '/webhooks'),
+      system.api.get('/users', { token: admin }),
+      ...Array.from({ length: 6 }, () => read('/events')),
+    ])
+    servers.postgres.pause()
+    try {
+      const answers = await Promise.all([
+        timed(() => ask('POST', '/initialize', { eventId: 78, totalTickets: 1 })),
+        timed(() => system.api.post('/register', { ...account, userId: 'late' })),
+        timed(() => system.api.put('/users/rita/role', { role: 'organizer' }, { token: admin })),
+        timed(() => system.api.post('/token/refresh', { refreshToken })),
+      ])
+      for (const answer of answers) expectUnavailable(answer)
+    } finally {
+      servers.postgres.resume()
+    }
+    expect(await waitForReadyz(200)).toBe(true)
+    expect((await system.api.get('/events/78')).status).toBe(404)
+    const { users } = (await system.api.get('/users', { token: admin })).body
+    expect(users).toMatchObject([{ userId: 'rita', role: 'user' }])
+    expect((await system.api.post('/token/refresh', { refreshToken })).status).toBe(200)
+  })
+})

@@ -3,7 +3,10 @@ import pg from 'pg'
 import * as schema from './schema.js'
 import { DEFAULT_SCHEMA, readConnection, sessionSetup } from './session.js'
 
-export type Db = NodePgDatabase<typeof schema>
+/** Drizzle within a transaction. */
+export type Transaction = NodePgDatabase<typeof schema>
+/** Drizzle on a pool. */
+export type Db = Transaction & { $client: pg.Pool }
 
 /**
  * The connection pool of a {@link Database}. Callers that use this type need not import the driver.

@@ -1,9 +1,11 @@
 import {
   type Accounts,
+  type CommitProgress,
   createAccounts,
   createRefreshTokens,
   type Database,
   type Db,
+  type RefreshTokens,
 } from '@ticket-line/db'
 import type { Log } from '@ticket-line/shared'
 import { createPasswords, type Passwords } from '@ticket-line/shared/passwords'
@@ -26,7 +28,7 @@ import { createRemoteKeys } from './auth/remote-keys.js'
 import { createTokenVerifier, type TokenVerifier } from './auth/verify-token.js'
 import type { ApiConfig } from './config.js'
 import { type CookieSecurity, createCookieSecurity } from './http/browser.js'
-import { limitCalls, type PostgresAccess } from './http/postgres-access.js'
+import { callPostgres, changePostgres, type PostgresAccess } from './http/postgres-access.js'
 import type { Principal } from './http/principal.js'
 import { busy } from './http/problem.js'
 import type { Guards } from './http/route.js'
@@ -167,7 +169,8 @@ export async function wireIdentity({
 
   if (keyring.refresh === undefined)
     throw new Error('Local accounts need JWT_SECRET or JWT_PRIVATE_KEYS')
-  const accounts = limitCalls(local.accounts, postgres)
+  const accounts = createAccountStore(local.accounts, postgres)
+  const refreshTokens = createRefreshTokenStore(createRefreshTokens(db), postgres)
   const { passwords } = local
   return {
     ...identity,
@@ -176,7 +179,7 @@ export async function wireIdentity({
       overrides,
       limits,
       signIn: createSignIn({ accounts, passwords, attempts }),
-      sessions: createSessions(limitCalls(createRefreshTokens(db), postgres), keyring.refresh),
+      sessions: createSessions(refreshTokens, keyring.refresh),
       issueToken: createTokenIssuer(keyring, auth),
       refreshCookie: createRefreshCookie(isSecure),
     },
@@ -184,7 +187,7 @@ export async function wireIdentity({
 }
 
 interface LocalAccounts {
-  /** Without `limitCalls`, which refuses calls until PostgreSQL has passed its checks. */
+  /** Not the store, which refuses calls until PostgreSQL has passed its checks. */
   accounts: Accounts
   passwords: Passwords
   overrides: AccountOverrides
@@ -201,5 +204,55 @@ async function wireLocalAccounts(
     accounts,
     passwords,
     overrides: createAccountOverrides({ accounts, postgres, log }),
+  }
+}
+
+const UNKNOWN_CHANGE =
+  'The service lost the connection to its database during this request. The account may have been changed.'
+const UNKNOWN_SIGN_IN =
+  'The service lost the connection to its database during this request. Please sign in again.'
+
+/** The calls of {@link Accounts} that requests make. */
+type AccountStore = Pick<
+  Accounts,
+  'find' | 'list' | 'create' | 'setPassword' | 'setRole' | 'setDisabled'
+>
+
+/**
+ * Accounts for requests. If PostgreSQL is unavailable, each call fails with AppError `unavailable`
+ * within the timeout, and has no effect. If the connection breaks during COMMIT, it fails with
+ * `unknown`.
+ */
+function createAccountStore(accounts: Accounts, postgres: PostgresAccess): AccountStore {
+  const read = <T>(query: () => Promise<T>): Promise<T> => callPostgres(postgres, query)
+  const change = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
+    changePostgres(postgres, UNKNOWN_CHANGE, run)
+  return {
+    find: (userId) => read(() => accounts.find(userId)),
+    list: (page) => read(() => accounts.list(page)),
+    create: (account) => change((progress) => accounts.create(account, progress)),
+    setPassword: (userId, password) =>
+      change((progress) => accounts.setPassword(userId, password, progress)),
+    setRole: (userId, role) => change((progress) => accounts.setRole(userId, role, progress)),
+    setDisabled: (userId, disabled) =>
+      change((progress) => accounts.setDisabled(userId, disabled, progress)),
+  }
+}
+
+/**
+ * Refresh tokens for requests. Calls fail like those of {@link createAccountStore}. So a client
+ * whose exchange was refused with `unavailable` can send the same token again.
+ */
+function createRefreshTokenStore(
+  refreshTokens: RefreshTokens,
+  postgres: PostgresAccess,
+): RefreshTokens {
+  const change = <T>(run: (progress: CommitProgress) => Promise<T>): Promise<T> =>
+    changePostgres(postgres, UNKNOWN_SIGN_IN, run)
+  return {
+    start: (family) => change((progress) => refreshTokens.start(family, progress)),
+    exchange: (tokenHash, successorHash) =>
+      change((progress) => refreshTokens.exchange(tokenHash, successorHash, progress)),
+    endFamily: (familyId) => change((progress) => refreshTokens.endFamily(familyId, progress)),
   }
 }

@@ -1,6 +1,7 @@
 import type { Role } from '@ticket-line/shared'
 import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
+import { type CommitProgress, commitDrizzleUnlessLate } from '../events/commit-unless-late.js'
 import { refreshTokens, users } from '../schema.js'
 
 /** What a local account may do, and which of its tokens and cookies are valid. */
@@ -70,10 +71,16 @@ export interface NewPassword {
   keptFamilyId?: string | undefined
 }
 
-/** Local accounts in PostgreSQL. Each method throws the driver's error if the database fails. */
+/**
+ * Local accounts in PostgreSQL. Each method throws the driver's error if the database fails. A
+ * change whose caller has given up (`progress`) has no effect.
+ */
 export interface Accounts {
   /** @returns false if the id is taken */
-  create(account: { userId: string; passwordHash: string; role: Role }): Promise<boolean>
+  create(
+    account: { userId: string; passwordHash: string; role: Role },
+    progress?: CommitProgress,
+  ): Promise<boolean>
   find(userId: string): Promise<Account | undefined>
   /**
    * Changes the password and ends all other sign-ins of the account.
@@ -81,10 +88,18 @@ export interface Accounts {
    * @returns the changed account; `undefined` if it does not exist, or its password is no longer
    * the one to replace
    */
-  setPassword(userId: string, password: NewPassword): Promise<AccountPrivileges | undefined>
-  setRole(userId: string, role: Role): Promise<PrivilegeChange>
+  setPassword(
+    userId: string,
+    password: NewPassword,
+    progress?: CommitProgress,
+  ): Promise<AccountPrivileges | undefined>
+  setRole(userId: string, role: Role, progress?: CommitProgress): Promise<PrivilegeChange>
   /** Disabling an account ends all its sign-ins. Enabling it again revives none of them. */
-  setDisabled(userId: string, disabled: boolean): Promise<PrivilegeChange>
+  setDisabled(
+    userId: string,
+    disabled: boolean,
+    progress?: CommitProgress,
+  ): Promise<PrivilegeChange>
   /** Finds the privileges of these users. Users without a local account are left out. */
   findPrivileges(userIds: string[]): Promise<AccountPrivileges[]>
   /** Finds accounts whose privileges changed after a time, or ever if no time is given. */
@@ -115,10 +130,14 @@ export function createAccounts(db: Db): Accounts {
    * locks the rows of all admins, in the order of their ids. If two admins demote each other at the
    * same time, the second change sees the first one.
    */
-  function changePrivileges(userId: string, change: Change): Promise<PrivilegeChange> {
+  function changePrivileges(
+    userId: string,
+    change: Change,
+    progress: CommitProgress | undefined,
+  ): Promise<PrivilegeChange> {
     const removesAdmin = 'role' in change ? change.role !== 'admin' : change.disabled
     const disables = 'disabled' in change && change.disabled
-    return db.transaction(async (tx) => {
+    return commitDrizzleUnlessLate(db, progress, async (tx) => {
       if (removesAdmin) {
         const admins = await tx
           .select({ userId: users.userId })
@@ -146,16 +165,18 @@ export function createAccounts(db: Db): Accounts {
   }
 
   return {
-    async create(account) {
+    create(account, progress) {
       // An account that is created with a higher role counts as changed, because the API checks
       // tokens with the role `user` against changed accounts only.
       const privilegesChangedAt = account.role === 'user' ? null : sql`now()`
-      const rows = await db
-        .insert(users)
-        .values({ ...account, privilegesChangedAt })
-        .onConflictDoNothing()
-        .returning({ userId: users.userId })
-      return rows.length === 1
+      return commitDrizzleUnlessLate(db, progress, async (tx) => {
+        const rows = await tx
+          .insert(users)
+          .values({ ...account, privilegesChangedAt })
+          .onConflictDoNothing()
+          .returning({ userId: users.userId })
+        return rows.length === 1
+      })
     },
     async find(userId) {
       const rows = await db
@@ -164,8 +185,8 @@ export function createAccounts(db: Db): Accounts {
         .where(eq(users.userId, userId))
       return rows[0]
     },
-    setPassword(userId, { passwordHash, replaces, keptFamilyId }) {
-      return db.transaction(async (tx) => {
+    setPassword(userId, { passwordHash, replaces, keptFamilyId }, progress) {
+      return commitDrizzleUnlessLate(db, progress, async (tx) => {
         const isTheAccount = eq(users.userId, userId)
         const [account] = await tx
           .update(users)
@@ -192,8 +213,8 @@ export function createAccounts(db: Db): Accounts {
         return account
       })
     },
-    setRole: (userId, role) => changePrivileges(userId, { role }),
-    setDisabled: (userId, disabled) => changePrivileges(userId, { disabled }),
+    setRole: (userId, role, progress) => changePrivileges(userId, { role }, progress),
+    setDisabled: (userId, disabled, progress) => changePrivileges(userId, { disabled }, progress),
     findPrivileges(userIds) {
       return db
         .select(privileges)

@@ -1,4 +1,7 @@
+import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Pool, PoolClient } from 'pg'
+import type { Db, Transaction } from '../client.js'
+import * as schema from '../schema.js'
 
 /**
  * What a transaction and its caller share, so that the caller knows whether it may have an effect:
@@ -33,4 +36,20 @@ export async function commitUnlessLate<T>(
     // Closing the connection ends a transaction that is still open.
     client.release(isBroken)
   }
+}
+
+/**
+ * Runs a transaction like {@link commitUnlessLate}, with Drizzle. Drizzle's own transactions do not
+ * give the connection back to the pool if BEGIN fails.
+ *
+ * @param progress undefined if the caller waits however long it takes
+ */
+export function commitDrizzleUnlessLate<T>(
+  db: Db,
+  progress: CommitProgress | undefined,
+  run: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  return commitUnlessLate(db.$client, progress ?? { state: 'open' }, (client) =>
+    run(drizzle(client, { schema })),
+  )
 }

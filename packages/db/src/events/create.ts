@@ -36,6 +36,7 @@ export interface CreatedEvent {
  *
  * @param owner the user who owns it; null for an event without an owner
  * @param actor the user or API key that creates it; null if the request had no token
+ * @param progress if its caller gives up, no event is created
  */
 export async function createEvent(
   pool: Pool,
@@ -43,31 +44,40 @@ export async function createEvent(
   totalTickets: number,
   owner: string | null = null,
   actor: string | null = owner,
+  progress: CommitProgress = { state: 'open' },
 ): Promise<CreatedEvent> {
   const settings = { ...DEFAULT_EVENT_DETAILS, ...DEFAULT_SALE_RULES, totalTickets }
   for (;;) {
-    const lastChange = await withNextNumber(() =>
-      insertPlainEvent(pool, eventId, settings, owner, actor),
+    const creation = await withNextNumber(() =>
+      commitUnlessLate(pool, progress, async (client): Promise<CreatedEvent | undefined> => {
+        const lastChange = await insertPlainEvent(client, eventId, settings, owner, actor)
+        if (lastChange !== undefined) {
+          const event = {
+            eventId,
+            totalTickets,
+            availableTickets: totalTickets,
+            waitingListCount: 0,
+          }
+          return { created: true, event, lastChange }
+        }
+        const event = (await readEventStatuses(client, [eventId])).get(eventId)
+        return event && { created: false, event }
+      }),
     )
-    if (lastChange !== undefined) {
-      const event = { eventId, totalTickets, availableTickets: totalTickets, waitingListCount: 0 }
-      return { created: true, event, lastChange }
-    }
-    const event = (await readEventStatuses(pool, [eventId])).get(eventId)
     // If it is undefined, the event was deleted between the two statements.
-    if (event !== undefined) return { created: false, event }
+    if (creation !== undefined) return creation
   }
 }
 
 /** @returns the number of `event.created`; undefined if the event exists */
 async function insertPlainEvent(
-  pool: Pool,
+  client: PoolClient,
   eventId: number,
   settings: EventSettings,
   owner: string | null,
   actor: string | null,
 ): Promise<number | undefined> {
-  const { rows } = await pool.query<{ no: string }>(
+  const { rows } = await client.query<{ no: string }>(
     `WITH made AS (
        INSERT INTO events (event_id, capacity, total_tickets, available_tickets, owner, first_change, last_change)
        SELECT $1, $2, $2, $2, $3, no, no FROM ${nextChangeOf('$1')} ON CONFLICT (event_id) DO NOTHING

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 
 /** The counters of an event. The claims of a canceled event do not count. */
 export interface EventStatus {
@@ -41,7 +41,7 @@ export async function readEventNames(pool: Pool, eventIds: number[]): Promise<Ma
 
 /** Reads the counters of these events, by id. Events that do not exist are left out. */
 export async function readEventStatuses(
-  pool: Pool,
+  pool: Pool | PoolClient,
   eventIds: number[],
 ): Promise<Map<number, EventStatus>> {
   const { rows } = await pool.query<StatusRow>({

@@ -60,7 +60,7 @@ function registerRoute({ signIn }: AccountDeps): Route {
       summary: 'Create an account',
       description:
         'Refuses the 3,000 most common passwords. Refuses user ids that can look like others: ids with invisible characters, with white space at the start or end, or not in NFC.',
-      problems: ['user_exists', 'busy', 'unavailable'],
+      problems: ['user_exists', 'busy', 'unavailable', 'unknown'],
     },
     responses: { 201: { description: 'The account was created.', schema: registeredSchema } },
     async handler(c, { body }, reply) {
@@ -98,7 +98,7 @@ function loginRoute(deps: AccountDeps): Route {
       summary: 'Sign in with a password',
       description: 'An unknown user and a wrong password give the same response in the same time.',
       requestHeaders: prefer,
-      problems: ['invalid_credentials', 'busy', 'unavailable'],
+      problems: ['invalid_credentials', 'busy', 'unavailable', 'unknown'],
     },
     responses: granted,
     async handler(c, { body }, reply) {
@@ -128,7 +128,7 @@ function refreshRoute(deps: AccountDeps): Route {
         'Reads the refresh token from the body if there is one, otherwise from the cookie. A refresh token can be exchanged once. If it is sent again, all refresh tokens of its sign-in are revoked.',
       optionalBody: refreshSchema,
       requestHeaders: prefer,
-      problems: ['invalid_request', 'unauthorized', 'unavailable'],
+      problems: ['invalid_request', 'unauthorized', 'unavailable', 'unknown'],
     },
     responses: granted,
     async handler(c, _input, reply) {
@@ -163,7 +163,7 @@ function logoutRoute(deps: AccountDeps): Route {
       description:
         'Ends the sign-in of the access token, and that of the refresh token in the body or the cookie. Access tokens stay valid until they expire.',
       optionalBody: refreshSchema,
-      problems: ['invalid_request', 'unavailable'],
+      problems: ['invalid_request', 'unavailable', 'unknown'],
     },
     responses: {
       204: {
@@ -199,7 +199,7 @@ function passwordRoute({ signIn, overrides }: AccountDeps): Route {
       summary: 'Change my password',
       description:
         'Revokes all other sign-ins of the account within one second: their access tokens, refresh tokens and dashboard sessions. The sign-in that the access token of this request comes from stays valid. A wrong password counts as a failed sign-in. `newPassword` must not be one of the 3,000 most common passwords.',
-      problems: ['invalid_credentials', 'busy', 'unavailable'],
+      problems: ['invalid_credentials', 'busy', 'unavailable', 'unknown'],
     },
     responses: { 204: { description: 'The password was changed.' } },
     async handler(c, { body: { password, newPassword } }, reply) {

@@ -68,7 +68,7 @@ function roleRoute({ accounts, overrides }: UserDeps): Route {
       summary: 'Set the role of a user',
       description:
         'Within one second, the role also applies to tokens that were issued earlier. The last admin must remain an admin.',
-      problems: ['user_not_found', 'last_admin', 'unavailable'],
+      problems: ['user_not_found', 'last_admin', 'unavailable', 'unknown'],
     },
     responses: { 200: { description: 'The new role.', schema: roleAnswer } },
     async handler(c, { params: { userId }, body: { role } }, reply) {
@@ -95,7 +95,7 @@ function disabledRoute({ accounts, overrides }: UserDeps): Route {
       summary: 'Disable or enable an account',
       description:
         'Disabling an account revokes all its access tokens, refresh tokens and dashboard sessions within one second. Enabling it restores none of them: the user has to sign in again. The last admin cannot be disabled.',
-      problems: ['user_not_found', 'last_admin', 'unavailable'],
+      problems: ['user_not_found', 'last_admin', 'unavailable', 'unknown'],
     },
     responses: {
       200: { description: 'The new state of the account.', schema: disabledAnswer },

@@ -131,7 +131,9 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
     event,
     page: (filter) => read(() => pageEvents(pool, filter)),
     async create(eventId, totalTickets, owner, actor) {
-      const creation = await read(() => createEvent(pool, eventId, totalTickets, owner, actor))
+      const creation = await changePostgres(postgres, UNKNOWN_INITIALIZATION, (progress) =>
+        createEvent(pool, eventId, totalTickets, owner, actor, progress),
+      )
       if (creation.lastChange !== undefined) onCreated?.(eventId, creation.lastChange)
       return creation
     },
@@ -167,5 +169,7 @@ export function createEventReads(deps: EventReadsDeps): EventReads {
 
 const UNKNOWN_CHANGE =
   'The service lost the connection to its database during this request. Check whether the event exists, or send the request again with the same Idempotency-Key.'
+const UNKNOWN_INITIALIZATION =
+  'The service lost the connection to its database during this request. Check whether the event exists, or send the request again.'
 const UNKNOWN_STAFF =
   'The service lost the connection to its database during this request. Check who is staff of the event, or send the request again.'

@@ -39,7 +39,7 @@ function initializeRoute({ events, initializeOpen }: StatusDeps): Route {
       operationId: 'initializeEvent',
       tag: 'Events',
       summary: 'Create an event',
-      problems: ['event_exists', 'unavailable'],
+      problems: ['event_exists', 'unavailable', 'unknown'],
     },
     responses: {
       200: {

@@ -50,15 +50,3 @@ export async function changePostgres<T>(
     throw unavailable()
   })
 }
-
-// biome-ignore lint/suspicious/noExplicitAny: the arguments of each call are passed on
-type Calls = Record<string, any>
-
-/** Returns the same functions, each of which makes its call through {@link callPostgres}. */
-export function limitCalls<T extends object>(calls: T, access: PostgresAccess): T {
-  const limited = Object.entries(calls as Calls).map(([name, call]) => [
-    name,
-    (...args: unknown[]) => callPostgres(access, () => call(...args)),
-  ])
-  return Object.fromEntries(limited) as T
-}
