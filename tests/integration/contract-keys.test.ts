@@ -274,6 +274,25 @@ describe('an API key', () => {
     for (const via of [0, 1]) expect(await statusWith(key, via)).toBe(200)
   })
 
+  it('loses what its person may not do any more because they have an account now', async () => {
+    const token = await system.token('newcomer', 'organizer')
+    const created = await call(token, 'POST /api-keys', {
+      name: 'Shop',
+      scopes: ['webhooks:write'],
+    })
+    expect(created.status).toBe(201)
+    const { key } = created.body
+    for (const via of [0, 1]) expect(await statusWith(key, via)).toBe(200)
+    const account = { userId: 'newcomer', password: 'tall ferns by the river' }
+    expect((await system.api.post('/register', account)).status).toBe(201)
+    await sleep(WITHIN_MS)
+    for (const via of [0, 1]) {
+      const refused = { status: 403, body: { code: 'forbidden' } }
+      expect(await call(token, 'GET /webhooks', undefined, { via })).toMatchObject(refused)
+      expect(await call(key, 'GET /webhooks', undefined, { via })).toMatchObject(refused)
+    }
+  })
+
   it('shows when it was last used', async () => {
     const { id, key } = await createKey()
     const before = Date.now()

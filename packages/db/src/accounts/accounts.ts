@@ -2,7 +2,7 @@ import type { Role } from '@ticket-line/shared'
 import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
 import { type CommitProgress, commitDrizzleUnlessLate } from '../events/commit-unless-late.js'
-import { refreshTokens, users } from '../schema.js'
+import { apiKeys, refreshTokens, users } from '../schema.js'
 
 /** What a local account may do, and which of its tokens and cookies are valid. */
 export interface AccountPrivileges {
@@ -167,8 +167,16 @@ export function createAccounts(db: Db): Accounts {
   return {
     create(account, progress) {
       // An account that is created with a higher role counts as changed, because the API checks
-      // tokens with the role `user` against changed accounts only.
-      const privilegesChangedAt = account.role === 'user' ? null : sql`now()`
+      // tokens with the role `user` against changed accounts only. So does an account whose user
+      // created API keys before it existed, because the API checks keys in the same way.
+      const { userId, role } = account
+      const privilegesChangedAt =
+        role === 'user'
+          ? sql`CASE WHEN EXISTS (
+              SELECT FROM ${apiKeys} WHERE ${apiKeys.userId} = ${userId}
+              AND NOT ${apiKeys.external} AND ${apiKeys.deletedAt} IS NULL
+            ) THEN now() END`
+          : sql`now()`
       return commitDrizzleUnlessLate(db, progress, async (tx) => {
         const rows = await tx
           .insert(users)
