@@ -2,7 +2,7 @@ export * from './accounts/accounts.js'
 export * from './accounts/api-keys.js'
 export * from './accounts/refresh-tokens.js'
 export * from './client.js'
-export type { CommitProgress } from './events/commit-unless-late.js'
+export type { CommitProgress } from './commit-unless-late.js'
 export {
   type CreatedEvent,
   createConfiguredEvent,

@@ -1,7 +1,7 @@
 import type { Role } from '@ticket-line/shared'
 import { and, asc, eq, gt, isNotNull, ne, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
-import { type CommitProgress, commitDrizzleUnlessLate } from '../events/commit-unless-late.js'
+import { type CommitProgress, commitDrizzleUnlessLate } from '../commit-unless-late.js'
 import { apiKeys, refreshTokens, users } from '../schema.js'
 
 /** What a local account may do, and which of its tokens and cookies are valid. */

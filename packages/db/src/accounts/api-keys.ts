@@ -6,7 +6,7 @@ import {
   type Scope,
 } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { type CommitProgress, commitUnlessLate } from '../events/commit-unless-late.js'
+import { type CommitProgress, commitUnlessLate } from '../commit-unless-late.js'
 import { exactTimeOf, msColumns, msOf } from '../sql-times.js'
 
 /**

@@ -1,7 +1,7 @@
 import type { Role } from '@ticket-line/shared'
 import { and, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import type { Db } from '../client.js'
-import { type CommitProgress, commitDrizzleUnlessLate } from '../events/commit-unless-late.js'
+import { type CommitProgress, commitDrizzleUnlessLate } from '../commit-unless-late.js'
 import { refreshTokens, users } from '../schema.js'
 
 /** Maximum number of expired rows that one sign-in deletes. */

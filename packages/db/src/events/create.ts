@@ -7,9 +7,9 @@ import {
   type LoggedChangeData,
 } from '@ticket-line/shared'
 import type { Pool, PoolClient } from 'pg'
+import { type CommitProgress, commitUnlessLate } from '../commit-unless-late.js'
 import { isUniqueViolation } from '../faults.js'
 import { msOf } from '../sql-times.js'
-import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 import {
   SETTINGS_COLUMNS,
   SETTINGS_RECORD,

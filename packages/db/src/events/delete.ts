@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
+import { type CommitProgress, commitUnlessLate } from '../commit-unless-late.js'
 import { dispatchChanges } from '../webhooks/dispatch.js'
 import { OWNER_ROLE } from '../webhooks/endpoints.js'
-import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
 import { isStaffSql } from './staff.js'
 
 // After the deletion, no row shows who was staff of the event. So only webhooks of its staff keep a

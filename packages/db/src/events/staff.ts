@@ -1,5 +1,5 @@
 import type { Pool, PoolClient } from 'pg'
-import { type CommitProgress, commitUnlessLate } from './commit-unless-late.js'
+import { type CommitProgress, commitUnlessLate } from '../commit-unless-late.js'
 
 /** What decides who is staff of an event. Admins are staff of every event. */
 export interface EventStaff {

@@ -5,7 +5,7 @@ import {
   SECRET_OVERLAP_HOURS,
 } from '@ticket-line/shared'
 import type { Pool } from 'pg'
-import { type CommitProgress, commitUnlessLate } from '../events/commit-unless-late.js'
+import { type CommitProgress, commitUnlessLate } from '../commit-unless-late.js'
 import { msColumns } from '../sql-times.js'
 
 /** What the owner of a webhook sets. */

@@ -1,7 +1,7 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { Pool, PoolClient } from 'pg'
-import type { Db, Transaction } from '../client.js'
-import * as schema from '../schema.js'
+import type { Db, Transaction } from './client.js'
+import * as schema from './schema.js'
 
 /**
  * What a transaction and its caller share, so that the caller knows whether it may have an effect:
