@@ -13,7 +13,10 @@ import type { Confirmation, HoldPurchase } from './verify-holds.ts'
 
 /** Keep-alive connections to the API processes under load, which get requests in turn. */
 export interface Clients {
-  /** A client with this token. @param onSend called before each request that changes something */
+  /**
+   * A client with this token. @param onSend Called before a request that changes something is sent,
+   * and before it is sent again if it had no effect until then.
+   */
   withToken(token: string, onSend?: () => void): TicketLine
   close(): Promise<void>
 }
@@ -42,15 +45,22 @@ export function createClients(baseUrls: string[], connections: number): Clients 
   }
 
   return {
-    withToken: (token, onSend) =>
-      createTicketLine({
+    withToken(token, onSend) {
+      let mayHaveEffect = false
+      return createTicketLine({
         baseUrl: baseUrls[0] as string,
         token,
-        fetch(url, init) {
-          if (init.method !== 'GET') onSend?.()
-          return send(url, init)
+        async fetch(url, init) {
+          if (onSend === undefined || init.method === 'GET') return send(url, init)
+          if (mayHaveEffect) return send(url, init)
+          onSend()
+          mayHaveEffect = true
+          const response = await send(url, init)
+          mayHaveEffect = !(await isRefused(response))
+          return response
         },
-      }),
+      })
+    },
     close: async () => void (await Promise.all(pools.map((pool) => pool.close()))),
   }
 }
@@ -129,7 +139,21 @@ export async function confirmHold(
   return confirmation
 }
 
-/** If the client repeats a request that had no effect, the time of the last one counts. */
+/** Whether a request had no effect, because the API refused it for its rate or its load. */
+async function isRefused(response: Response): Promise<boolean> {
+  if (response.status === 429) return true
+  if (response.status !== 503) return false
+  const body: unknown = await response
+    .clone()
+    .json()
+    .catch(() => undefined)
+  return (body as { code?: unknown } | undefined)?.code !== 'unknown'
+}
+
+/**
+ * If the client repeats a request that had no effect, the time of the last one counts. A request
+ * without an answer may have taken its place in the line, so its repeats do not count.
+ */
 function sentNow(request: { sentAtMs: number }): () => void {
   return () => {
     request.sentAtMs = performance.now()
