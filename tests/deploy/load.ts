@@ -19,6 +19,8 @@ export interface Load {
   statuses: Map<string, number>
   /** How long each response took, in ms. */
   latenciesMs: number[]
+  /** When each kind of 5xx came. The keys name the request, the status and who responded. */
+  faults: Map<string, Date[]>
   /** The paths of the jobs that were answered with 200 or 202, each with the token of its user. */
   acknowledged: Map<string, string>
   /** Resolves when every client has stopped. */
@@ -31,6 +33,7 @@ export async function startLoad(): Promise<Load> {
   const statuses = new Map<string, number>()
   const latenciesMs: number[] = []
   const acknowledged = new Map<string, string>()
+  const faults = new Map<string, Date[]>()
   let stopped = false
 
   function count(what: string): void {
@@ -42,8 +45,12 @@ export async function startLoad(): Promise<Load> {
     const name = `${method} ${path.replace(/\d+/g, ':id')}`
     try {
       const response = await send(method, path, token, body)
-      await response.arrayBuffer()
+      const text = await response.text()
       count(`${name} ${response.status}`)
+      if (response.status >= 500) {
+        const fault = `${name} ${response.status} ${responderOf(text)}`
+        faults.set(fault, [...(faults.get(fault) ?? []), new Date()])
+      }
       latenciesMs.push(performance.now() - startedAt)
       const job = response.headers.get('location')
       if (response.ok && job !== null) acknowledged.set(job, token)
@@ -69,11 +76,21 @@ export async function startLoad(): Promise<Load> {
   return {
     statuses,
     latenciesMs,
+    faults,
     acknowledged,
     async stop() {
       stopped = true
       await Promise.all(clients)
     },
+  }
+}
+
+/** @returns the `code` of a problem document. nginx sends a page of its own instead. */
+function responderOf(body: string): string {
+  try {
+    return JSON.parse(body).code
+  } catch {
+    return 'of nginx'
   }
 }
 
@@ -131,10 +148,17 @@ export async function runOps(...args: string[]): Promise<any> {
 }
 
 /** Prints what the clients saw. @returns how many requests got each status that is not allowed */
-export function report({ statuses, latenciesMs }: Load, allowed: RegExp): [string, number][] {
+export function report(
+  { statuses, latenciesMs, faults }: Load,
+  allowed: RegExp,
+): [string, number][] {
   const sorted = latenciesMs.toSorted((a, b) => a - b)
   const quantile = (q: number) => (sorted[Math.floor(q * (sorted.length - 1))] ?? 0).toFixed(0)
   console.log(Object.fromEntries([...statuses].sort()))
+  for (const [fault, times] of faults)
+    console.log(
+      `${times.length} × ${fault}, ${times[0]?.toISOString()} to ${times.at(-1)?.toISOString()}`,
+    )
   console.log(
     `${sorted.length} answers, p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, slowest ${quantile(1)} ms`,
   )

@@ -42,7 +42,7 @@ async function scale(service: string, containers: number): Promise<void> {
 const load = await startLoad()
 await sleep(SETTLE_MS / 2)
 for (const [service, containers] of STEPS) {
-  console.log(`${service} → ${containers}`)
+  console.log(`${new Date().toISOString()} ${service} → ${containers}`)
   await scale(service, containers)
   await sleep(SETTLE_MS)
 }
