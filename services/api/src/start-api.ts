@@ -25,6 +25,7 @@ import {
   createReaderRedis,
   type Log,
   reconnectTogether,
+  sleep,
   withDeadline,
 } from '@ticket-line/shared'
 import { startTracing, watchServers } from '@ticket-line/telemetry'
@@ -37,7 +38,9 @@ import { closeServer, listen } from './server.js'
 import { wireApp } from './wire-app.js'
 
 /** How long a starting process waits for its servers before it listens anyway, ms. */
-const LISTEN_WITHIN_MS = 2000
+const LISTEN_WITHIN_MS = 5000
+/** How often a starting process checks whether both servers are available, ms. */
+const AVAILABLE_INTERVAL_MS = 20
 /** How often the servers are probed for metrics, ms. Prometheus reads them less often. */
 const SERVER_METRICS_INTERVAL_MS = 5000
 
@@ -47,8 +50,9 @@ const SMALL_READS = { max_parallel_workers_per_gather: '0' }
 /**
  * Starts all parts of an API process. Each part is registered with `closers` when it opens.
  *
- * The process listens once PostgreSQL and Redis have passed their checks. Until then, a load
- * balancer uses other processes. If the checks take longer than `LISTEN_WITHIN_MS`, for example
+ * The process listens once PostgreSQL and Redis have passed their checks and are available. Until
+ * then, a load balancer uses other processes: nginx in Compose sends requests to every process that
+ * listens, whether it is ready or not. If the checks take longer than `LISTEN_WITHIN_MS`, for example
  * because a server is unavailable, the process listens before they end, and answers `/readyz` and
  * commands with 503.
  *
@@ -128,16 +132,17 @@ export async function startApi(
     log,
   })
   closers.push('recovery', () => recovery.stop())
+  const availability = checkedAvailability(
+    line.availability,
+    checked,
+    () => installation.isSure() && readiness.isReady(),
+  )
   const { app, identity, streams } = await wireApp({
     config,
     databases,
     redis,
     line,
-    availability: checkedAvailability(
-      line.availability,
-      checked,
-      () => installation.isSure() && readiness.isReady(),
-    ),
+    availability,
     changeWatch,
     lifecycle,
     cors,
@@ -167,7 +172,10 @@ export async function startApi(
   })
   // The checks may fail while the port is being opened.
   checks.catch(() => undefined)
+  const listenAtMs = performance.now() + LISTEN_WITHIN_MS
   await withDeadline(checks, LISTEN_WITHIN_MS, () => undefined)
+  while (!isAvailable(availability) && performance.now() < listenAtMs)
+    await sleep(AVAILABLE_INTERVAL_MS)
   const { server, port } = await listen(app, config.server, cors)
   closers.push('http', () => {
     lifecycle.draining = true
@@ -230,6 +238,10 @@ function checkStandby({ pool }: Database, log: Log, onRefused: (message: string)
     if (err instanceof ConfigError) onRefused(err.message)
     else log.warn({ err }, 'the standby could not be checked')
   })
+}
+
+function isAvailable({ redis, postgres }: Availability): boolean {
+  return redis() && postgres()
 }
 
 /**
