@@ -76,6 +76,8 @@ export interface CloseOptions {
  * `/readyz`, ms.
  */
 const LINGER_MS = 500
+/** After `LINGER_MS`, maximum time in which it accepts clients that have connected before, ms. */
+const ACCEPT_WAITING_MS = 200
 
 /**
  * Stops accepting connections after `LINGER_MS`. Resolves when all requests are answered, or after
@@ -85,10 +87,27 @@ export async function closeServer(server: Server, { graceMs, hurry }: CloseOptio
   const hurryTimer = setTimeout(hurry, graceMs / 2)
   const closeTimer = setTimeout(() => server.closeAllConnections(), graceMs)
   await sleep(Math.min(LINGER_MS, graceMs / 4))
-  // When the port closes, the kernel resets the connections that Node has not accepted yet. Node
-  // accepts connections right before it runs this callback, so there are hardly any left.
-  await new Promise((resolve) => setImmediate(resolve))
+  await acceptWaiting(server)
   await new Promise((resolve) => server.close(resolve))
   clearTimeout(hurryTimer)
   clearTimeout(closeTimer)
+}
+
+/**
+ * Accepts the connections that the kernel has completed. When the port closes, the kernel resets
+ * those that Node has not accepted, and nginx answers their requests with 502. In each turn of the
+ * event loop, libuv accepts one connection, so this ends after a turn without one.
+ */
+async function acceptWaiting(server: Server): Promise<void> {
+  const untilMs = performance.now() + ACCEPT_WAITING_MS
+  let accepted: boolean
+  const onConnection = () => {
+    accepted = true
+  }
+  server.on('connection', onConnection)
+  do {
+    accepted = false
+    await new Promise((resolve) => setImmediate(resolve))
+  } while (accepted && performance.now() < untilMs)
+  server.off('connection', onConnection)
 }
