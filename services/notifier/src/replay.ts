@@ -39,7 +39,7 @@ export interface ReplayDeps {
 export function createReplay(deps: ReplayDeps): (job: Job<ReplayData>) => Promise<ReplayResult> {
   const { pool, endpoints, send, stopping, clock } = deps
 
-  /** Where the next batch must end at the latest to be a message that was sent before. */
+  /** The last change that the next batch may have if it is to be a message that was sent before. */
   async function endOfBatch({ webhookId, eventId, from, to }: ReplayData): Promise<number> {
     const sent = await findSentMessage(pool, { webhookId, eventId }, from)
     if (sent === undefined) return to
