@@ -74,7 +74,7 @@ export function readyFor(generation: string): Readiness {
  * Creates an installation of lines without processes.
  *
  * @param lines number of shared lines; 0 gives each event a line of its own
- * @param where the Redis to use and its number of shards; by default that of the run, with one
+ * @param where the Redis to use and its number of shards; the Redis of the run and 1 by default
  */
 export async function createLineStack(
   lines = 0,

@@ -52,9 +52,9 @@ const SMALL_READS = { max_parallel_workers_per_gather: '0' }
  *
  * The process listens once PostgreSQL and Redis have passed their checks and are available. Until
  * then, a load balancer uses other processes: nginx in Compose sends requests to every process that
- * listens, whether it is ready or not. If the checks take longer than `LISTEN_WITHIN_MS`, for example
- * because a server is unavailable, the process listens before they end, and answers `/readyz` and
- * commands with 503.
+ * listens, whether it is ready or not. If the checks take longer than `LISTEN_WITHIN_MS`, for
+ * example because a server is unavailable, the process listens before they end, and answers
+ * `/readyz` and commands with 503.
  *
  * @param onRefused Called with the reason if the process must stop: its servers no longer belong
  * together, or a check of the standby has failed.

@@ -54,8 +54,8 @@ export async function openStandby(
 /**
  * Reads the installation from the primary.
  *
- * @returns undefined if no process has ever started; `unknown` if no setting says where the primary
- * is, or it cannot be reached
+ * @returns undefined if no process has ever started; `unknown` if the primary is not configured or
+ * cannot be reached
  */
 async function readPrimary(context: Context): Promise<InstallationRecord | undefined | 'unknown'> {
   const store = context.installation()

@@ -33,8 +33,8 @@ export const NO_ROWS: Promise<{ rows: never[]; rowCount: 0 }> = Promise.resolve(
  *
  * Drizzle uses this object as its driver. `query` sends Drizzle's BEGIN but does not wait for the
  * reply, so that BEGIN shares a round trip with the statements that follow. In the same way,
- * `sendLast` lets the last statements share a round trip with Drizzle's COMMIT. If a statement fails
- * whose reply nobody has awaited, the next round trip or COMMIT fails with its error.
+ * `sendLast` lets the last statements share a round trip with Drizzle's COMMIT. If a statement
+ * fails whose reply nobody has awaited, the next round trip or COMMIT fails with its error.
  */
 export class LineConnection {
   readonly client: PoolClient

@@ -82,7 +82,7 @@ export interface RedisChecks {
  * Checks that a Redis supports the lines. It need not keep its data over a restart: PostgreSQL has
  * what was accepted.
  *
- * @throws ConfigError if Redis is of another kind, or too old; in production also if Redis may evict
+ * @throws ConfigError if Redis is of another kind, or too old; in production also if it may evict
  * keys
  */
 export async function checkRedisServer(
