@@ -1,4 +1,10 @@
-import { createDatabase, type Pool, readSales, type SaleQuestion } from '@ticket-line/db'
+import {
+  createDatabase,
+  type Pool,
+  readPlainEvents,
+  readSales,
+  type SaleQuestion,
+} from '@ticket-line/db'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createLineKit, type LineKit } from './line-kit.ts'
 
@@ -70,6 +76,9 @@ describe('the read of a sale', () => {
     const [ofEvents] = plans.splice(0)
     expect(ofEvents).toMatch(/Index Scan using events_pkey on events/)
     expect(ofEvents).toMatch(/Index Cond: \(event_id = ANY/)
+    await readPlainEvents(explaining, 100_001, 1000)
+    const [ahead] = plans.splice(0)
+    expect(ahead).toMatch(/Index Scan using events_pkey on events .*actual .*rows=1000 /)
     await readSales(explaining, questions.slice(0, 1))
     await readSales(explaining, questions)
     expect(plans).toHaveLength(2)
@@ -161,8 +170,19 @@ describe('the read of a sale', () => {
     await kit.query('DELETE FROM events WHERE event_id = 7')
     await kit.createEvent(7, 5)
     expect(await readOne({ eventId: 7 })).toMatchObject({ isPlain: true, paused: false })
+    expect(await readPlainEvents(apiPool(), 7, 1)).toEqual([7])
     const free = column === 'canceled_at' ? ', available_tickets = 0' : ''
     await kit.query(`UPDATE events SET ${column} = ${value}${free} WHERE event_id = 7`)
     expect(await readOne({ eventId: 7 })).toMatchObject({ isPlain: false })
+    expect(await readPlainEvents(apiPool(), 7, 1)).toEqual([])
+  })
+
+  it('finds the plain ones among the next events', async () => {
+    for (const eventId of [20, 22, 24, 26]) await kit.createEvent(eventId, 5)
+    await kit.query('UPDATE events SET paused = true WHERE event_id = 22')
+    const pool = apiPool()
+    expect(await readPlainEvents(pool, 20, 3)).toEqual([20, 24])
+    expect(await readPlainEvents(pool, 21, 3)).toEqual([24, 26])
+    expect(await readPlainEvents(pool, 9_000_000, 3)).toEqual([])
   })
 })

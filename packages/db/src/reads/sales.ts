@@ -39,9 +39,10 @@ interface SaleRow {
 
 // All answers of a statement have one snapshot and one reading of the clock.
 const NOW = `${msOf('statement_timestamp()')} AS now_ms`
+const IS_PLAIN = `version = 1 AND canceled_at IS NULL AND held_count = 0 AND ${HAS_DEFAULT_RULES}
+    AND coalesce(capacity, total_tickets) = total_tickets`
 const EVENT_COLUMNS = `
-  version = 1 AND canceled_at IS NULL AND held_count = 0 AND ${HAS_DEFAULT_RULES}
-    AND coalesce(capacity, total_tickets) = total_tickets AS is_plain,
+  ${IS_PLAIN} AS is_plain,
   confirmation, ${msColumns('canceled_at', 'opens_at', 'closes_at')}, paused`
 
 // Each subquery is a LATERAL with a LIMIT, so that PostgreSQL makes one index search for each
@@ -89,6 +90,30 @@ export async function readSales(
   return new Map(
     rows.map((row) => [questions[Number(row.question) - 1] as SaleQuestion, saleOf(row)]),
   )
+}
+
+const PLAIN_EVENTS = {
+  name: 'reads_plain_events',
+  text: `SELECT coalesce(json_agg(event_id), '[]') AS ids FROM (
+      SELECT event_id, ${IS_PLAIN} AS is_plain FROM events WHERE event_id >= $1
+      ORDER BY event_id LIMIT $2
+    ) AS e WHERE is_plain`,
+}
+
+/**
+ * Reads which of the next events are plain, see {@link Sale.isPlain}.
+ *
+ * @param fromEventId the smallest id
+ * @param limit how many events to look at
+ */
+export async function readPlainEvents(
+  pool: Pool,
+  fromEventId: number,
+  limit: number,
+): Promise<number[]> {
+  const values = [fromEventId, limit]
+  const { rows } = await pool.query<{ ids: number[] }>({ ...PLAIN_EVENTS, values })
+  return rows[0]?.ids ?? []
 }
 
 async function readEventSales(

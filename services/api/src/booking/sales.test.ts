@@ -15,12 +15,13 @@ const row = {
   has_key: false,
 }
 
-/** Sales of events below 100, which all have this row. */
+/** Sales of events below 100, which all have this row. The read ahead finds events 1 to 3. */
 function salesWith(
   changes: Partial<Record<keyof typeof row, unknown>> = {},
   postgres = () => true,
 ) {
   let nowMs = 0
+  const queryAhead = vi.fn(async (_values: unknown[]) => ({ rows: [{ ids: [1, 2, 3] }] }))
   const query = vi.fn(async ({ values }: { values: unknown[][] }) => ({
     rows: (values[0] as number[])
       .map((id, index) => ({
@@ -32,7 +33,10 @@ function salesWith(
       .filter(({ event_id }) => Number(event_id) < 100),
   }))
   const sales = createSales({
-    pool: { query } as unknown as Pool,
+    pool: {
+      query: (asked: { name?: string; values: unknown[][] }) =>
+        asked.name === 'reads_plain_events' ? queryAhead(asked.values) : query(asked),
+    } as unknown as Pool,
     postgres: { availability: { postgres }, timeoutMs: 50 },
     knownEvents: 10,
     clock: { wallMs: () => 0, steadyMs: () => nowMs },
@@ -40,7 +44,7 @@ function salesWith(
   function advance(ms: number): void {
     nowMs += ms
   }
-  return { sales, query, advance }
+  return { sales, query, queryAhead, advance }
 }
 
 describe('createSales', () => {
@@ -118,6 +122,82 @@ describe('createSales', () => {
     expect(query).toHaveBeenCalledTimes(1)
     advance(1)
     expect(sales.recall(1)).toBeUndefined()
+  })
+
+  it('remembers the next plain events when it meets one', async () => {
+    const { sales, query, queryAhead } = salesWith()
+    await sales.read({ eventId: 1 })
+    expect(queryAhead).toHaveBeenCalledWith([1, 5])
+    await vi.waitFor(() => expect(sales.recall(3)).toMatchObject({ isOpen: true, isPlain: true }))
+    expect(sales.recall(4)).toBeUndefined()
+    expect(query).toHaveBeenCalledTimes(1)
+  })
+
+  it('reads ahead once at a time, with pauses, for plain events that it does not know', async () => {
+    const { sales, queryAhead, advance } = salesWith()
+    let answer: (() => void) | undefined
+    queryAhead.mockImplementationOnce(
+      () =>
+        new Promise((resolve) => {
+          answer = () => resolve({ rows: [{ ids: [1] }] })
+        }),
+    )
+    await sales.read({ eventId: 4 })
+    advance(60_000)
+    await sales.read({ eventId: 5 })
+    expect(queryAhead).toHaveBeenCalledTimes(1)
+    answer?.()
+    await vi.waitFor(() => expect(sales.recall(1)).toBeDefined())
+    advance(99)
+    await sales.read({ eventId: 6 })
+    expect(queryAhead).toHaveBeenCalledTimes(1)
+    advance(1)
+    await sales.read({ eventId: 6 })
+    expect(queryAhead).toHaveBeenCalledTimes(1)
+    await sales.read({ eventId: 7 })
+    expect(queryAhead).toHaveBeenCalledTimes(2)
+  })
+
+  it('counts the age of what it reads ahead from the start of the read', async () => {
+    const { sales, queryAhead, advance } = salesWith()
+    queryAhead.mockImplementationOnce(async () => {
+      advance(1000)
+      return { rows: [{ ids: [1] }] }
+    })
+    await sales.read({ eventId: 4 })
+    await vi.waitFor(() => expect(sales.recall(1)).toBeDefined())
+    advance(598_999)
+    expect(sales.recall(1)).toBeDefined()
+    advance(1)
+    expect(sales.recall(1)).toBeUndefined()
+  })
+
+  it('does not read ahead of an event that is not plain or does not exist', async () => {
+    const { sales, queryAhead } = salesWith({ is_plain: false })
+    await sales.read({ eventId: 1 })
+    await sales.read({ eventId: 100 })
+    expect(queryAhead).not.toHaveBeenCalled()
+  })
+
+  it('does not read ahead over an event that it knows as not plain', async () => {
+    const changes: Partial<typeof row> = { is_plain: false }
+    const { sales } = salesWith(changes)
+    await sales.read({ eventId: 1 })
+    changes.is_plain = true
+    await sales.read({ eventId: 2 })
+    await vi.waitFor(() => expect(sales.recall(3)).toBeDefined())
+    expect(sales.recall(1)).toMatchObject({ isPlain: false })
+  })
+
+  it('reads each event by itself if it cannot read ahead', async () => {
+    const { sales, queryAhead, advance } = salesWith()
+    queryAhead.mockRejectedValueOnce(new Error('PostgreSQL is gone'))
+    await sales.read({ eventId: 4 })
+    await new Promise((resolve) => setImmediate(resolve))
+    advance(100)
+    await sales.read({ eventId: 5 })
+    expect(queryAhead).toHaveBeenCalledTimes(2)
+    await vi.waitFor(() => expect(sales.recall(3)).toBeDefined())
   })
 
   it('forgets an event with the first outcome that a plain event cannot have', async () => {
