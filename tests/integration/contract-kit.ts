@@ -60,7 +60,7 @@ export function createContractKit(system: System) {
     ): Promise<number> {
       const eventId = nextEventId++
       const body = { eventId, totalTickets }
-      expect((await call('POST /initialize', { as: 'olga', body })).status).toBe(201)
+      expect(await call('POST /initialize', { as: 'olga', body })).toMatchObject({ status: 201 })
       if (Object.keys(settings).length > 0)
         expect(await patch(eventId, settings)).toMatchObject({ status: 200 })
       return eventId

@@ -70,6 +70,19 @@ const highLimits: Env = {
   LOGIN_RATE_LIMIT: '1000000',
 }
 
+/**
+ * How long the API waits for the servers of the run. No test stops those, so a reply that is late
+ * only says that the machine is busy. Suites with servers of their own get the product's defaults.
+ */
+const LONG_MS = '20000'
+const longDeadlines: Env = {
+  REDIS_TIMEOUT_MS: LONG_MS,
+  PROBE_TIMEOUT_MS: LONG_MS,
+  READ_TIMEOUT_MS: LONG_MS,
+  API_PG_CONNECT_TIMEOUT_MS: LONG_MS,
+  API_PG_STATEMENT_TIMEOUT_MS: LONG_MS,
+}
+
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
   const build = options.build ?? ownBuild
   const base = await createBase(options.servers, build, options.restrictedUser)
@@ -77,6 +90,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const { databaseUrl, redisUrl, redisEnv, keyPrefix } = base
   const env: Env = {
     ...highLimits,
+    ...(options.servers === undefined && longDeadlines),
     NODE_ENV: 'test',
     LOG_LEVEL: 'info',
     DATABASE_URL: options.databaseUrlOf?.(databaseUrl) ?? databaseUrl,
