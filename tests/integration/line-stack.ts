@@ -74,7 +74,7 @@ export function readyFor(generation: string): Readiness {
  * Creates an installation of lines without processes.
  *
  * @param lines number of shared lines; 0 gives each event a line of its own
- * @param where the Redis to use and its number of shards; the Redis of the run and 1 by default
+ * @param where the Redis and the number of shards. Default: the Redis of the run, and one shard
  */
 export async function createLineStack(
   lines = 0,

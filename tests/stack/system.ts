@@ -70,11 +70,12 @@ const highLimits: Env = {
   LOGIN_RATE_LIMIT: '1000000',
 }
 
-/**
- * How long the API waits for the servers of the run. No test stops those, so a reply that is late
- * only says that the machine is busy. Suites with servers of their own get the product's defaults.
- */
 const LONG_MS = '20000'
+
+/**
+ * How long the API waits for the servers of the run. No test stops those servers, so a late reply
+ * only means that the machine is busy. Suites with servers of their own get the product's defaults.
+ */
 const longDeadlines: Env = {
   REDIS_TIMEOUT_MS: LONG_MS,
   PROBE_TIMEOUT_MS: LONG_MS,

@@ -133,7 +133,7 @@ describe('createSales', () => {
     expect(query).toHaveBeenCalledTimes(1)
   })
 
-  it('reads ahead once at a time, with pauses, for plain events that it does not know', async () => {
+  it('reads ahead one read at a time, with pauses, and not for events that it knows', async () => {
     const { sales, queryAhead, advance } = salesWith()
     let answer: (() => void) | undefined
     queryAhead.mockImplementationOnce(
@@ -172,14 +172,14 @@ describe('createSales', () => {
     expect(sales.recall(1)).toBeUndefined()
   })
 
-  it('does not read ahead of an event that is not plain or does not exist', async () => {
+  it('does not read ahead for an event that is not plain or does not exist', async () => {
     const { sales, queryAhead } = salesWith({ is_plain: false })
     await sales.read({ eventId: 1 })
     await sales.read({ eventId: 100 })
     expect(queryAhead).not.toHaveBeenCalled()
   })
 
-  it('does not read ahead over an event that it knows as not plain', async () => {
+  it('keeps what it knows about an event that is not plain when it reads ahead', async () => {
     const changes: Partial<typeof row> = { is_plain: false }
     const { sales } = salesWith(changes)
     await sales.read({ eventId: 1 })
